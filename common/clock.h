@@ -1,0 +1,35 @@
+/* Clock reads in nanoseconds. A loop reads the clock once per turn and passes the value on. */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_SEC 1000000000ULL
+#define NS_PER_MS  1000000ULL
+#define NS_PER_US  1000ULL
+
+static inline uint64_t clock_read_ns(clockid_t id)
+{
+	struct timespec ts = {0};
+
+	(void)clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* For intervals and deadlines; stops while the machine sleeps. */
+static inline uint64_t clock_monotonic_ns(void)
+{
+	return clock_read_ns(CLOCK_MONOTONIC);
+}
+
+/* The kernel's event clock (bpf_ktime_get_boot_ns): time since boot, sleep included. */
+static inline uint64_t clock_boot_ns(void)
+{
+	return clock_read_ns(CLOCK_BOOTTIME);
+}
+
+/* Wall clock, nanoseconds since 1970. */
+static inline uint64_t clock_wall_ns(void)
+{
+	return clock_read_ns(CLOCK_REALTIME);
+}
