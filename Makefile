@@ -8,33 +8,61 @@
 #   make clean      remove build/
 #
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
-# build/SANITIZE instead.
+# build/san-… instead.
+#
+# How it fits together: proto/*.proto → build/gen/*.pb-c.[ch] (protoc-c); bpf/*.bpf.c → objects
+# (clang -target bpf) → one skeleton header (bpftool); every .c file of common/, node-agent/,
+# collector/ and tools/nightjar/ → an object → three programs in build/bin/. Unit tests link all
+# objects but the main.c files.
 
 SANITIZE ?=
-BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
+BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
+GEN := build/gen
 Q := $(if $(V),,@)
 
 CFLAGS ?= -O2 -g
 # A sentence that is cut is still a sentence: truncation by snprintf is meant, so not a warning.
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wno-format-truncation -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN) -I. -I$(BUILD)/gen $(CFLAGS) \
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common -pthread $(WARN) -I. -isystem $(GEN) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-ALL_LDFLAGS := $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
-COMMON_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard common/*.c))
-UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+PROTO := $(wildcard proto/nightjar/v1/*.proto)
+PB_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO)) $(GEN)/google/protobuf/timestamp.pb-c.c
+PB_H := $(PB_C:.c=.h)
+PROTO_SET := $(GEN)/descriptors.h
+BPF_OBJ := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETON := $(GEN)/nightjar.skel.h
 
-.PHONY: all deps deps-test check test clean
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1))))
+PB_OBJ := $(patsubst $(GEN)/%.c,$(BUILD)/obj/gen/%.o,$(PB_C))
+COMMON_OBJ := $(call objects,common/*.c) $(PB_OBJ)
+AGENT_OBJ := $(call objects,node-agent/*.c)
+COLLECTOR_OBJ := $(call objects,collector/*.c collector/*/*.c)
+TOOL_OBJ := $(call objects,tools/nightjar/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))
+BIN := $(patsubst %,$(BUILD)/bin/%,$(if $(wildcard node-agent/main.c),nightjar-agent) \
+	$(if $(wildcard collector/main.c),nightjar-collector) $(if $(wildcard tools/nightjar/main.c),nightjar))
+
+LIBS_COMMON := -lprotobuf-c -ljansson -lyaml -lxxhash -lzstd -lgrpc -lgpr -lssl -lcrypto
+LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz
+LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
+
+DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
+	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
+	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
+DEPS_TEST := libcmocka-dev iproute2 procps
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+
+.PHONY: all deps deps-test check test clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
+.DELETE_ON_ERROR:
 
-all: $(COMMON_OBJ)
-
-DEPS := gcc libc6-dev
-DEPS_TEST := libcmocka-dev
-APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+all: $(BIN)
 
 deps:
 	$(Q)dpkg -s $(DEPS) >/dev/null 2>&1 || { $(APT) update && \
@@ -44,19 +72,65 @@ deps-test: deps
 	$(Q)dpkg -s $(DEPS_TEST) >/dev/null 2>&1 || { $(APT) update && \
 		$(APT) install -y --no-install-recommends $(DEPS_TEST) >/dev/null; }
 
-$(BUILD)/obj/%.o: %.c
+# ---- generated ------------------------------------------------------------------------------
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c -Iproto -I/usr/include --c_out=$(GEN) $<
+
+$(GEN)/google/protobuf/timestamp.pb-c.c $(GEN)/google/protobuf/timestamp.pb-c.h &:
+	@mkdir -p $(@D)
+	$(Q)protoc-c -I/usr/include --c_out=$(GEN) /usr/include/google/protobuf/timestamp.proto
+
+# The descriptor set that reflection serves: const unsigned char descriptor_set[].
+$(PROTO_SET): $(PROTO) $(wildcard proto/grpc/*/*/*.proto)
+	@mkdir -p $(@D)
+	$(Q)protoc -Iproto -I/usr/include --include_imports --descriptor_set_out=$(GEN)/descriptors.bin $(filter %.proto,$^)
+	$(Q){ echo 'static const unsigned char descriptor_set[] = {'; \
+		od -An -v -tx1 $(GEN)/descriptors.bin | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
+
+build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	$(Q)clang -target bpf -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Werror -I. -c $< -o $@
+
+$(SKELETON): $(BPF_OBJ)
+	@mkdir -p $(@D)
+	$(Q)bpftool gen object build/bpf/nightjar.o $^
+	$(Q)bpftool gen skeleton build/bpf/nightjar.o name nightjar_bpf > $@
+
+# ---- objects and programs ---------------------------------------------------------------------
+$(BUILD)/obj/gen/%.o: $(GEN)/%.c | $(PB_H)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -I$(GEN) $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(PB_H) $(PROTO_SET) $(if $(BPF_OBJ),$(SKELETON))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(COMMON_OBJ)
+$(BUILD)/bin/nightjar-agent: $(BUILD)/obj/node-agent/main.o $(AGENT_OBJ) $(COMMON_OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_AGENT)
 
-check: $(UNIT_BIN)
+$(BUILD)/bin/nightjar-collector: $(BUILD)/obj/collector/main.o $(COLLECTOR_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
+
+$(BUILD)/bin/nightjar: $(BUILD)/obj/tools/nightjar/main.o $(TOOL_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COMMON)
+
+# ---- tests --------------------------------------------------------------------------------------
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(COMMON_OBJ) $(AGENT_OBJ) $(COLLECTOR_OBJ) $(TOOL_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_AGENT) $(LIBS_COLLECTOR) -lcmocka
+
+check: $(BIN) $(UNIT_BIN)
 	$(Q)tests/run-unit $(BUILD)/tests/unit
 
 test: deps-test
 	$(Q)$(MAKE) --no-print-directory check
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean:
 	rm -rf build

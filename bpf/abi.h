@@ -1,0 +1,238 @@
+/* Records that the kernel programs write and the agent reads. Plain C, fixed width, little endian
+ * as the host is; compiled by both sides. Type numbers are never reused. A record is a struct
+ * below, then its variable bytes in the order that its comment names.
+ *
+ * Every size and offset that matters is asserted at the bottom: change both sides or neither. */
+#pragma once
+
+#ifdef __bpf__
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef int __s32;
+typedef short __s16;
+typedef long long __s64;
+#else
+#include <linux/types.h>
+#endif
+
+enum nj_record_type {
+	NJ_FORK = 1,
+	NJ_EXEC = 2,
+	NJ_EXIT = 3,
+	NJ_TCP = 4,
+	NJ_ACCEPT = 5,
+	NJ_UDP_CONNECT = 6,
+	NJ_OPEN = 7,
+	NJ_DUP = 8,
+	NJ_PIPE = 9,
+	NJ_CRED = 10,
+	NJ_CGROUP = 11,
+	NJ_TYPE_MAX
+};
+
+/* Classes are what a policy turns on and losses are counted by. */
+enum nj_class {
+	NJ_CLASS_PROCESS = 0,
+	NJ_CLASS_TCP = 1,
+	NJ_CLASS_FILE = 2,
+	NJ_CLASS_DESCRIPTOR = 3, /* dup, pipe, socketpair */
+	NJ_CLASS_SOCKET = 4,	 /* accept, UDP connect */
+	NJ_CLASS_PRIVILEGE = 5,
+	NJ_CLASS_CGROUP = 6,
+	NJ_CLASS_MAX
+};
+
+/* A process image: (pid, start) names a process for one boot, exec_count tells its images apart. */
+struct nj_task {
+	__u64 start_ns;	  /* of the thread group leader, CLOCK_BOOTTIME */
+	__u32 tgid;	  /* in the first pid namespace */
+	__u32 exec_count; /* the leader's self_exec_id */
+};
+
+struct nj_head {
+	__u16 size; /* whole record, bytes, head included */
+	__u8 type;  /* enum nj_record_type */
+	__u8 cpu;   /* low 8 bits; for diagnosis only */
+	__u32 tid;  /* thread that acted; 0 in interrupt context */
+	__u64 time; /* ns, CLOCK_BOOTTIME */
+	struct nj_task task;
+	__u64 cgroup;	  /* kernfs id */
+	__u32 hierarchy;  /* cgroup hierarchy of that id, 0 is v2 */
+	__u32 generation; /* policy generation under which it was captured */
+};
+
+enum nj_endpoint_kind {
+	NJ_EP_NONE = 0, /* a regular file, device or anything that carries no conversation */
+	NJ_EP_PIPE = 1,
+	NJ_EP_FIFO = 2,
+	NJ_EP_TCP = 3,
+	NJ_EP_UDP = 4,
+	NJ_EP_UNIX = 5,
+	NJ_EP_PTY_MASTER = 6,
+	NJ_EP_PTY_SLAVE = 7,
+	NJ_EP_SOCKET_OTHER = 8,
+};
+
+#define NJ_EP_READ  1
+#define NJ_EP_WRITE 2
+
+/* One end of a conversation, as the kernel object behind a descriptor says.
+ *   kind     id                 id2
+ *   pipe     pipefs inode       inode generation
+ *   FIFO     inode              device
+ *   pty      index              devpts device
+ *   UNIX     own socket inode   peer's socket inode, 0 unknown
+ *   TCP UDP  socket cookie      network namespace inode */
+struct nj_endpoint {
+	__u8 kind; /* enum nj_endpoint_kind */
+	__u8 mode; /* NJ_EP_READ | NJ_EP_WRITE */
+	__s16 fd;  /* -1: not known */
+	__u8 family;
+	__u8 state;	    /* TCP state */
+	__u16 local_port;   /* host order */
+	__u16 remote_port;  /* host order */
+	__u16 readers;	    /* pipe and FIFO: open read ends, at most 65535 */
+	__u16 writers;
+	__u16 pad;
+	__u64 id;
+	__u64 id2;
+	__u8 local_ip[16];  /* IPv4 in the first four bytes */
+	__u8 remote_ip[16];
+};
+
+struct nj_fork {
+	struct nj_head head; /* task: the parent */
+	struct nj_task child;
+	__u32 child_uid;
+	__u32 pad;
+};
+
+struct nj_creds {
+	__u32 uid, gid, euid, egid;
+	__u64 cap_effective;
+	__u64 cap_permitted;
+};
+
+struct nj_file {
+	__u64 inode;
+	__u64 device;	  /* as in struct stat: MKDEV of the superblock, kernel encoding */
+	__u32 generation;
+	__u32 mode; /* file type and permissions */
+	__u32 uid;
+	__u32 nlink; /* 0: deleted */
+};
+
+#define NJ_ARGS_TRUNCATED 1
+#define NJ_ENV_TRUNCATED  2
+#define NJ_EXE_TRUNCATED  4
+#define NJ_CWD_TRUNCATED  8
+#define NJ_ENDPOINTS_CUT  16
+
+/* Then: endpoints, exe path, cwd, argument area, environment area. */
+struct nj_exec {
+	struct nj_head head;
+	struct nj_task parent;
+	struct nj_creds creds;
+	struct nj_file exe;
+	__u32 loginuid;
+	__u32 session; /* pid of the session leader */
+	__u32 tty;     /* device number of the controlling terminal, 0 none */
+	__u32 flags;   /* NJ_*_TRUNCATED, NJ_ENDPOINTS_CUT */
+	__u16 endpoints;
+	__u16 exe_len;
+	__u16 cwd_len;
+	__u16 args_len;
+	__u16 env_len;
+	__u16 pad[3];
+};
+
+struct nj_exit {
+	struct nj_head head;
+	__u32 code; /* as wait(2) reports it */
+	__u32 pad;
+};
+
+/* head.task is the socket's owner, from socket storage: the current task is any process. */
+struct nj_tcp {
+	struct nj_head head;
+	__u8 old_state;
+	__u8 new_state;
+	__u8 owner_known;
+	__u8 pad;
+	__s32 error; /* the socket's pending error when it closes */
+	struct nj_endpoint socket;
+};
+
+/* NJ_ACCEPT and NJ_UDP_CONNECT */
+struct nj_socket_call {
+	struct nj_head head;
+	__s64 result;
+	struct nj_endpoint socket;
+};
+
+/* Then: path of the opened file, raw argument. */
+struct nj_open {
+	struct nj_head head;
+	__s64 result; /* descriptor or -errno */
+	struct nj_file file;
+	struct nj_endpoint endpoint; /* FIFO or pty; kind NONE otherwise */
+	__s32 dirfd;
+	__u32 open_flags;
+	__u16 path_len;
+	__u16 raw_len;
+	__u32 flags; /* NJ_EXE_TRUNCATED: the path is cut on the left */
+};
+
+struct nj_dup {
+	struct nj_head head;
+	__s32 old_fd;
+	__s32 new_fd;
+	struct nj_endpoint endpoint; /* behind new_fd */
+};
+
+/* pipe, pipe2, socketpair */
+struct nj_pipe {
+	struct nj_head head;
+	struct nj_endpoint ends[2];
+};
+
+struct nj_cred {
+	struct nj_head head;
+	__s64 result;
+	__u32 call; /* system call number */
+	__u32 pad;
+	struct nj_creds creds; /* after the call */
+};
+
+/* Then: path below the hierarchy's root. */
+struct nj_cgroup {
+	struct nj_head head; /* cgroup, hierarchy: the new one */
+	__u16 path_len;
+	__u16 pad[3];
+};
+
+#define NJ_ENDPOINT_FDS	 64
+#define NJ_ENDPOINTS_MAX 16
+#define NJ_PATH_MAX	 1024
+#define NJ_AREA_MAX	 4096 /* arguments and environment together */
+#define NJ_RAW_MAX	 256
+
+_Static_assert(sizeof(struct nj_task) == 16, "abi");
+_Static_assert(sizeof(struct nj_head) == 48, "abi");
+_Static_assert(sizeof(struct nj_endpoint) == 64, "abi");
+_Static_assert(sizeof(struct nj_fork) == 72, "abi");
+_Static_assert(sizeof(struct nj_creds) == 32, "abi");
+_Static_assert(sizeof(struct nj_file) == 32, "abi");
+_Static_assert(sizeof(struct nj_exec) == 160, "abi");
+_Static_assert(sizeof(struct nj_exit) == 56, "abi");
+_Static_assert(sizeof(struct nj_tcp) == 120, "abi");
+_Static_assert(sizeof(struct nj_socket_call) == 120, "abi");
+_Static_assert(sizeof(struct nj_open) == 168, "abi");
+_Static_assert(sizeof(struct nj_dup) == 120, "abi");
+_Static_assert(sizeof(struct nj_pipe) == 176, "abi");
+_Static_assert(sizeof(struct nj_cred) == 96, "abi");
+_Static_assert(sizeof(struct nj_cgroup) == 56, "abi");
+_Static_assert(__builtin_offsetof(struct nj_head, task) == 16, "abi");
+_Static_assert(__builtin_offsetof(struct nj_exec, exe) == 96, "abi");

@@ -1,0 +1,151 @@
+/* What was observed, in memory: the same on the agent's side (filled from kernel records) and on
+ * the collector's (filled from the wire). common/wire.h turns one into bytes and back.
+ *
+ * Ownership: these structs point, they own nothing. What they point to lives as long as the batch
+ * (its arena or the agent's process table), so whoever keeps an event copies what it needs.
+ * Times are nanoseconds of the node's boot clock. Strings are terminated UTF-8-ish text as the
+ * kernel gave it; "" means unknown, never NULL. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+
+enum event_kind {
+	EVENT_KIND_FORK = 1,	    /* process: the parent; child */
+	EVENT_KIND_EXEC = 2,	    /* process: the new image; endpoints */
+	EVENT_KIND_EXIT = 3,	    /* result: status of wait(2) */
+	EVENT_KIND_CONNECT = 4,	    /* endpoints[0]: an attempt, TCP (SYN sent) or UDP */
+	EVENT_KIND_ESTABLISHED = 5, /* endpoints[0], outgoing */
+	EVENT_KIND_CLOSE = 6,	    /* endpoints[0]; result: -errno of a refused or broken connection */
+	EVENT_KIND_LISTEN = 7,	    /* endpoints[0] */
+	EVENT_KIND_ACCEPT = 8,	    /* endpoints[0] */
+	EVENT_KIND_OPEN = 9,	    /* path, raw_path, file, flags, result; endpoints[0]: FIFO, pty */
+	EVENT_KIND_DUP = 10,	    /* endpoints[0] is behind its fd now; old_fd */
+	EVENT_KIND_PIPE = 11,	    /* endpoints[0..1]: pipe and socketpair */
+	EVENT_KIND_CRED = 12,	    /* creds after the call, result */
+	EVENT_KIND_MAX
+};
+
+/* Values as in proto/nightjar/v1/event.proto and bpf/abi.h. */
+enum endpoint_kind {
+	ENDPOINT_KIND_NONE = 0,
+	ENDPOINT_KIND_PIPE = 1,
+	ENDPOINT_KIND_FIFO = 2,
+	ENDPOINT_KIND_TCP = 3,
+	ENDPOINT_KIND_UDP = 4,
+	ENDPOINT_KIND_UNIX = 5,
+	ENDPOINT_KIND_PTY_MASTER = 6,
+	ENDPOINT_KIND_PTY_SLAVE = 7,
+	ENDPOINT_KIND_SOCKET_OTHER = 8,
+	ENDPOINT_KIND_MAX
+};
+
+#define ENDPOINT_READ  1
+#define ENDPOINT_WRITE 2
+
+#define EVENT_ENDPOINTS_MAX 16
+#define EVENT_ARGS_MAX	    1024
+#define EVENT_ENV_MAX	    32
+
+/* One end of a conversation: the kernel object behind a descriptor.
+ *   kind     id                 id2
+ *   pipe     pipefs inode       inode generation
+ *   FIFO     inode              device
+ *   pty      index              devpts device
+ *   UNIX     own socket inode   peer's socket inode, 0 unknown
+ *   TCP UDP  socket cookie      network namespace inode */
+struct endpoint {
+	uint8_t kind; /* enum endpoint_kind */
+	uint8_t mode; /* ENDPOINT_READ | ENDPOINT_WRITE */
+	int16_t fd;   /* -1 unknown */
+	uint8_t family;
+	uint8_t state; /* TCP state */
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint16_t readers; /* pipe and FIFO: open ends when it was captured */
+	uint16_t writers;
+	uint64_t id;
+	uint64_t id2;
+	uint8_t local_ip[16]; /* IPv4 in the first four bytes, the rest 0 */
+	uint8_t remote_ip[16];
+};
+
+struct creds {
+	uint32_t uid, gid, euid, egid;
+	uint64_t cap_effective;
+	uint64_t cap_permitted;
+};
+
+struct file_info {
+	const char *path; /* as seen in the process's mount namespace */
+	uint64_t inode;
+	uint64_t device;
+	uint32_t generation;
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t nlink; /* 0: deleted */
+};
+
+/* Everything "" and 0 on the host except cgroup. */
+struct container_def {
+	const char *container_id; /* 64 hex digits */
+	const char *pod_uid;
+	const char *name;
+	const char *image;
+	const char *pod;
+	const char *namespace;
+	const char *cgroup; /* path below the hierarchy's root */
+};
+
+#define PROCESS_ARGS_TRUNCATED	    1
+#define PROCESS_ENV_TRUNCATED	    2
+#define PROCESS_EXE_TRUNCATED	    4
+#define PROCESS_CWD_TRUNCATED	    8
+#define PROCESS_ENDPOINTS_TRUNCATED 16
+
+#define LOGINUID_NONE UINT32_MAX
+
+/* One image of one process: a fork or an exec makes a new one, with an exec_id of its own. */
+struct process_def {
+	uint64_t exec_id;	 /* hash of boot id, pid, start time, exec count; never 0 */
+	uint64_t parent_exec_id; /* the image that forked this process; 0 unknown */
+	uint32_t pid;
+	uint32_t ppid;
+	uint64_t start_ns; /* of the process */
+	uint64_t exec_ns;  /* of the image; 0 unknown */
+	struct file_info exe;
+	const struct bytes *args;
+	const struct bytes *env; /* NAME=VALUE */
+	uint16_t arg_count;
+	uint16_t env_count;
+	const char *cwd;
+	struct creds creds;
+	uint32_t loginuid;
+	uint32_t session; /* pid of the session leader */
+	uint32_t tty;	  /* device number, 0 none */
+	uint32_t truncated; /* PROCESS_*_TRUNCATED */
+	const struct container_def *container; /* never NULL */
+};
+
+struct event {
+	uint64_t seq;	  /* per node and boot, from 1, without gaps */
+	uint64_t time_ns; /* boot clock */
+	enum event_kind kind;
+	uint32_t tid;
+	const struct process_def *process; /* never NULL */
+	const struct process_def *child;   /* fork */
+	int64_t result;
+	const struct endpoint *endpoints;
+	uint16_t endpoint_count;
+	uint32_t flags;	  /* open(2) */
+	int32_t old_fd;
+	struct file_info file; /* open; its path is what was opened */
+	const char *raw_path;  /* open: what was asked for */
+	struct creds creds;    /* cred */
+};
+
+/* The name as it is written in JSON and steps: "exec", "connect"; "unknown" for anything else. */
+const char *event_kind_name(enum event_kind kind);
+const char *endpoint_kind_name(enum endpoint_kind kind);
