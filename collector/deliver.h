@@ -1,0 +1,28 @@
+/* The alert thread: takes alerts from the detection threads, stores each, then hands it to every
+ * sink. An alert whose (id, revision) the store already has is not sent again (a replayed journal
+ * makes them a second time); alerts are never dropped: when the queue is full the submitter waits. */
+#pragma once
+
+#include <stdint.h>
+
+#include "collector/alert.h"
+#include "collector/sink/sink.h"
+#include "collector/store/store.h"
+#include "common/metrics.h"
+
+struct deliver;
+
+struct deliver_config {
+	struct store *store;	/* not owned */
+	struct sink **sinks;	/* not owned; NULL-terminated */
+	struct metrics *metrics;
+	size_t queue_capacity;
+};
+
+int deliver_new(const struct deliver_config *config, struct deliver **ret_deliver, struct err *e) must_check;
+/* Takes ownership. Any thread. */
+void deliver_submit(struct deliver *d, struct alert *alert);
+/* Hands out what is queued, drains the sinks within timeout_ms, ends the thread. Returns how many
+ * alerts some sink did not confirm; they are in the store all the same. */
+int deliver_stop(struct deliver *d, int timeout_ms);
+void deliver_free(struct deliver *d); /* NULL allowed; after deliver_stop */

@@ -1,0 +1,236 @@
+/* Chained buckets over one array of slots, with the slots in a list by age; see table.h. */
+#include "common/table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define NONE	  0U /* slot 0 is the head of the age list, so 0 also ends chains */
+#define KEEP_SCAN 32U
+
+struct slot {
+	uint32_t chain; /* next slot of the bucket, or of the free list */
+	uint32_t older;
+	uint32_t newer;
+	uint32_t bucket;
+};
+
+struct table {
+	struct table_config config;
+	uint32_t *buckets;
+	uint32_t mask;
+	struct slot *slots;
+	unsigned char *keys;
+	unsigned char *records;
+	size_t record_stride;
+	uint32_t fresh; /* slots from here on were never used */
+	uint32_t freed; /* list of slots given back */
+	struct table_stats stats;
+};
+
+static uint32_t bucket_count(uint32_t capacity)
+{
+	uint32_t n = 1;
+
+	while (n < capacity && n < 1U << 31)
+		n *= 2;
+	return n;
+}
+
+struct table *table_new(const struct table_config *config)
+{
+	_cleanup_(table_freep) struct table *t = calloc(1, sizeof(*t));
+	size_t slots = (size_t)config->capacity + 1;
+
+	assert(config->key_size > 0 && config->capacity > 0);
+	if (!t)
+		return NULL;
+	t->config = *config;
+	t->mask = bucket_count(config->capacity) - 1;
+	t->record_stride = (config->record_size + 15) & ~(size_t)15;
+	t->fresh = 1;
+	t->stats.capacity = config->capacity;
+	t->buckets = calloc((size_t)t->mask + 1, sizeof(*t->buckets));
+	t->slots = calloc(slots, sizeof(*t->slots));
+	t->keys = calloc(slots, config->key_size);
+	t->records = calloc(slots, t->record_stride ? t->record_stride : 1);
+	if (!t->buckets || !t->slots || !t->keys || !t->records)
+		return NULL;
+	return take_ptr(t);
+}
+
+static void *key_of(const struct table *t, uint32_t slot)
+{
+	return t->keys + (size_t)slot * t->config.key_size;
+}
+
+static void *record_of(const struct table *t, uint32_t slot)
+{
+	return t->records + (size_t)slot * t->record_stride;
+}
+
+void table_free(struct table *t)
+{
+	if (!t)
+		return;
+	if (t->buckets && t->slots && t->keys && t->records)
+		table_clear(t);
+	free(t->buckets);
+	free(t->slots);
+	free(t->keys);
+	free(t->records);
+	free(t);
+}
+
+static void age_unlink(struct table *t, uint32_t slot)
+{
+	struct slot *s = &t->slots[slot];
+
+	t->slots[s->older].newer = s->newer;
+	t->slots[s->newer].older = s->older;
+}
+
+/* Slot 0 closes the ring: its newer is the oldest slot, its older the newest. */
+static void age_append(struct table *t, uint32_t slot)
+{
+	uint32_t newest = t->slots[0].older;
+
+	t->slots[slot].older = newest;
+	t->slots[slot].newer = 0;
+	t->slots[newest].newer = slot;
+	t->slots[0].older = slot;
+}
+
+static uint32_t bucket_of(const struct table *t, const void *key)
+{
+	return (uint32_t)XXH3_64bits(key, t->config.key_size) & t->mask;
+}
+
+static uint32_t find(const struct table *t, const void *key, uint32_t bucket)
+{
+	uint32_t slot = t->buckets[bucket];
+
+	while (slot != NONE && memcmp(key_of(t, slot), key, t->config.key_size) != 0)
+		slot = t->slots[slot].chain;
+	return slot;
+}
+
+static void release(struct table *t, uint32_t slot)
+{
+	uint32_t *link = &t->buckets[t->slots[slot].bucket];
+
+	if (t->config.gone)
+		t->config.gone(t->config.ctx, key_of(t, slot), record_of(t, slot));
+	while (*link != slot)
+		link = &t->slots[*link].chain;
+	*link = t->slots[slot].chain;
+	age_unlink(t, slot);
+	t->slots[slot].chain = t->freed;
+	t->freed = slot;
+	t->stats.count--;
+}
+
+static void evict_one(struct table *t)
+{
+	uint32_t slot = t->slots[0].newer;
+	uint32_t victim = slot;
+
+	for (uint32_t i = 0; t->config.keep && slot != 0 && i < KEEP_SCAN; i++) {
+		if (!t->config.keep(t->config.ctx, record_of(t, slot)))
+			break;
+		slot = t->slots[slot].newer;
+	}
+	if (slot != 0 && (!t->config.keep || !t->config.keep(t->config.ctx, record_of(t, slot))))
+		victim = slot;
+	else
+		t->stats.evicted_kept++;
+	t->stats.evicted++;
+	release(t, victim);
+}
+
+static uint32_t take_slot(struct table *t)
+{
+	uint32_t slot;
+
+	if (t->freed == NONE && t->fresh > t->config.capacity)
+		evict_one(t);
+	if (t->freed == NONE)
+		return t->fresh++;
+	slot = t->freed;
+	t->freed = t->slots[slot].chain;
+	return slot;
+}
+
+void *table_peek(const struct table *t, const void *key)
+{
+	uint32_t slot = find(t, key, bucket_of(t, key));
+
+	return slot == NONE ? NULL : record_of(t, slot);
+}
+
+void *table_get(struct table *t, const void *key)
+{
+	uint32_t slot = find(t, key, bucket_of(t, key));
+
+	if (slot == NONE)
+		return NULL;
+	age_unlink(t, slot);
+	age_append(t, slot);
+	return record_of(t, slot);
+}
+
+void *table_put(struct table *t, const void *key, bool *ret_new)
+{
+	void *record = table_get(t, key);
+	uint32_t bucket, slot;
+
+	if (ret_new)
+		*ret_new = !record;
+	if (record)
+		return record;
+	slot = take_slot(t);
+	bucket = bucket_of(t, key);
+	t->slots[slot].bucket = bucket;
+	t->slots[slot].chain = t->buckets[bucket];
+	t->buckets[bucket] = slot;
+	age_append(t, slot);
+	memcpy(key_of(t, slot), key, t->config.key_size);
+	memset(record_of(t, slot), 0, t->record_stride);
+	t->stats.count++;
+	return record_of(t, slot);
+}
+
+bool table_remove(struct table *t, const void *key)
+{
+	uint32_t slot = find(t, key, bucket_of(t, key));
+
+	if (slot == NONE)
+		return false;
+	release(t, slot);
+	return true;
+}
+
+void table_clear(struct table *t)
+{
+	while (t->slots[0].newer != 0)
+		release(t, t->slots[0].newer);
+}
+
+void table_each(struct table *t, bool (*visit)(void *ctx, const void *key, void *record), void *ctx)
+{
+	uint32_t slot = t->slots[0].newer;
+
+	while (slot != 0) {
+		uint32_t next = t->slots[slot].newer;
+
+		if (!visit(ctx, key_of(t, slot), record_of(t, slot)))
+			return;
+		slot = next;
+	}
+}
+
+void table_stats(const struct table *t, struct table_stats *ret_stats)
+{
+	*ret_stats = t->stats;
+}

@@ -1,0 +1,59 @@
+/* Certificates and keys: the only door to OpenSSL. Makes the certificates of Nightjar's own CA,
+ * reads those a program is given, and says in one sentence what is wrong with them.
+ *
+ * Identity is the URI in the certificate's subject alternative name:
+ *   agent      spiffe://CLUSTER/ns/NAMESPACE/node/NODE
+ *   the rest   spiffe://CLUSTER/ns/NAMESPACE/role/ROLE   ROLE: collector reader operator upstream
+ * with the person or program in the common name. Keys are EC P-256, TLS 1.3 only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "common/err.h"
+
+enum tls_role {
+	TLS_ROLE_NONE = 0,
+	TLS_ROLE_AGENT = 1 << 0,
+	TLS_ROLE_READER = 1 << 1,
+	TLS_ROLE_OPERATOR = 1 << 2,
+	TLS_ROLE_UPSTREAM = 1 << 3,
+	TLS_ROLE_COLLECTOR = 1 << 4,
+};
+
+struct tls_identity {
+	enum tls_role role;
+	char cluster[128];
+	char namespace[128];
+	char node[256]; /* agents only; "" otherwise */
+};
+
+/* Reads a SPIFFE id as above. -EINVAL for anything else; *ret untouched then. */
+int tls_parse_spiffe(const char *uri, struct tls_identity *ret_identity) must_check;
+
+/* PEM texts, terminated, owned. */
+struct tls_files {
+	char *ca;
+	char *cert;
+	char *key;
+};
+void tls_files_done(struct tls_files *files);
+
+/* Reads three PEM files and checks what a handshake would only hint at: readable, key and
+ * certificate belong together, the CA signed it, dates. 0, or negative with the sentence. */
+int tls_load(const char *ca, const char *cert, const char *key, uint64_t now_wall_ns,
+	     struct tls_files *ret_files, struct err *e) must_check;
+
+/* Makes DIR/ca.pem and DIR/ca-key.pem (0600). Refuses to overwrite. */
+int tls_make_ca(const char *dir, const char *cluster, unsigned int days, struct err *e) must_check;
+
+struct tls_request {
+	const char *name;	    /* files NAME.pem and NAME-key.pem; common name */
+	struct tls_identity identity;
+	const char *const *hosts;   /* DNS names and addresses for servers; NULL-terminated, may be NULL */
+	int64_t not_before_s;	    /* relative to now; negative for a clock that is behind */
+	int64_t not_after_s;	    /* relative to now; in the past makes an expired one, for tests */
+};
+/* Signs a new key with DIR's CA and writes the pair into DIR. */
+int tls_make_cert(const char *dir, const struct tls_request *request, struct err *e) must_check;

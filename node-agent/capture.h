@@ -1,0 +1,55 @@
+/* From the kernel to numbered events: loads the BPF programs, merges their rings and decodes the
+ * records. What lies behind it, in order: kernel_caps → probe → merge → decode → procfs, proctable
+ * → cgroup_id, containers.
+ *
+ * One thread owns a capture: it waits on capture_fd (epoll), then calls capture_turn. */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/event.h"
+#include "common/wire.h"
+
+struct capture;
+
+struct capture_config {
+	const char *boot_id;
+	uint64_t ring_bytes;	     /* of all rings together, before the power-of-two rounding */
+	uint32_t max_processes;	     /* records in the process table */
+	const char *const *env_names; /* chosen environment names; NULL-terminated */
+	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
+};
+
+/* Coverage of one event class, for Hello, --probe and metrics. */
+struct capture_coverage {
+	const char *class; /* process, tcp, file, descriptor, socket, privilege, cgroup */
+	const char *state; /* full, degraded, missing */
+	char provider[64]; /* the hook in use */
+	char reason[128];  /* "" when full */
+};
+
+int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e) must_check;
+void capture_free(struct capture *c); /* detaches and unloads; NULL allowed */
+
+int capture_fd(const struct capture *c); /* readable when a ring has records */
+
+/* Called for each event in order; the event and what it points to are valid during the call. The
+ * process table keeps every struct process_def it hands out at its address, unchanged, until the
+ * capture_turn after the one that reported its exit or replaced its image. */
+typedef void (*capture_event_fn)(void *ctx, const struct event *event);
+
+/* Handles at most max_records waiting records. Returns how many records it handled. */
+int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx) must_check;
+
+/* Losses since the last call; fills at most max and returns how many. */
+uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max);
+/* Rows of the coverage table. */
+uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows);
+/* Replaces the names whose opening is reported, and which classes are captured (bits 1 << enum
+ * nj_class); the generation is stamped on records from now on. */
+int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
+		       const char *const *open_names, struct err *e) must_check;
+
+/* What --probe prints: works without loading everything, needs root. 0 or negative. */
+int capture_probe(struct buf *out, struct err *e) must_check;
