@@ -4,7 +4,7 @@
 #   make deps       install what building and running need (Debian and Ubuntu packages, as root)
 #   make deps-test  the same for the tests
 #   make check      unit tests and the layer and size checks: the inner loop
-#   make test       every suite, with a budget table and the closing line
+#   make test       every suite, with a budget table and the closing line; SUITES="unit tsan" runs some
 #   make clean      remove build/
 #
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
@@ -104,7 +104,7 @@ $(BUILD)/obj/gen/%.o: $(GEN)/%.c | $(PB_H)
 
 $(BUILD)/obj/%.o: %.c | $(PB_H) $(PROTO_SET) $(if $(BPF_OBJ),$(SKELETON))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/bin/nightjar-agent: $(BUILD)/obj/node-agent/main.o $(AGENT_OBJ) $(COMMON_OBJ)
 	@mkdir -p $(@D)
@@ -127,7 +127,7 @@ check: $(BIN) $(UNIT_BIN)
 	$(Q)tests/run-unit $(BUILD)/tests/unit
 
 test: deps-test
-	$(Q)$(MAKE) --no-print-directory check
+	$(Q)tests/run-all $(SUITES)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
