@@ -130,7 +130,7 @@ struct process_def {
 };
 
 struct event {
-	uint64_t seq;	  /* per node and boot, from 1, without gaps */
+	uint64_t seq;	  /* per node and boot, without gaps from the agent's start: agent.proto */
 	uint64_t time_ns; /* boot clock */
 	enum event_kind kind;
 	uint32_t tid;

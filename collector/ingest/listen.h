@@ -46,6 +46,15 @@ struct listen_method {
 /* open, message, half_closed and closed of one call are never run at the same time, but come from
  * any completion-queue thread. They must not block. */
 
+/* For open: keeps the sentence for the refused peer and returns status. */
+int listen_refuse(struct listen_call *call, enum listen_status status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* From within open or message: no further message until listen_resume; the peer's flow control
+ * window fills and it waits. Resume comes from any thread. */
+void listen_pause(struct listen_call *call);
+void listen_resume(struct listen_call *call);
+
 const struct tls_identity *listen_call_identity(const struct listen_call *call);
 const char *listen_call_peer(const struct listen_call *call); /* "ipv4:127.0.0.1:4242" */
 struct listen_call *listen_call_ref(struct listen_call *call);
