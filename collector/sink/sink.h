@@ -24,10 +24,15 @@ struct sink_stats {
 };
 
 struct sink;
+struct sink_options; /* collector/sink/sink_options.h */
+struct metrics;
 
 struct sink_type {
 	const char *name; /* as in the configuration */
 	const char *help; /* one sentence */
+	/* 1: opened; 0: the options do not ask for it; negative with the sentence. */
+	int (*open)(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink,
+		    struct err *e);
 	/* 0: taken. -EAGAIN: full, ask again after poll. Other: refused for good and counted. */
 	int (*publish)(struct sink *sink, const struct sink_alert *alert);
 	/* Serves delivery reports; returns at once. */
