@@ -60,13 +60,17 @@ enum opt_action {
 	OPT_VERSION,	  /* --version */
 };
 
-/* Reads defaults, --config FILE (or config_file when that is not NULL), the environment and argv
- * into *settings, which starts zeroed. --help and --version win over errors. Flags that the table
- * does not know are left for the caller: *ret_rest (may be NULL: then they are errors) gets an array
- * of argc+1 pointers, owned by the caller, terminated by NULL.
- * Returns an enum opt_action; -EINVAL with the sentence in e. */
+/* Reads defaults, --config FILE (given again: later files win; not given: config_file, unless that is
+ * NULL), the environment and argv into *settings, which starts zeroed and is zeroed again on failure.
+ * --help and --version win over errors. Flags that the table does not know and other arguments are
+ * left for the caller in their order: *ret_rest (may be NULL: then they are errors) gets an array
+ * without argv[0], terminated by NULL; the caller frees the array, not what it points to.
+ * Variables of the environment that are no key of the table are somebody else's.
+ * Returns an enum opt_action; -EINVAL or -ENOMEM with the sentence in e. */
 int optable_load(const struct optable *t, void *settings, int argc, char **argv, const char *config_file,
 		 char ***ret_rest, struct err *e) must_check;
+/* Refuses an argument that was left in *ret_rest, with the flag that was perhaps meant. */
+int optable_refuse(const struct optable *t, const char *argument, struct err *e) must_check;
 /* Frees what the settings hold and zeroes them. */
 void optable_done(const struct optable *t, void *settings);
 
