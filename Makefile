@@ -54,10 +54,12 @@ LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
 	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
-DEPS_TEST := libcmocka-dev iproute2 procps
+DEPS_TEST := libcmocka-dev iproute2 procps netcat-openbsd socat perl python3 python3-pip \
+	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
+	openssh-client curl redis-server redis-tools nginx-light
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all deps deps-test check test clean format
+.PHONY: all deps deps-test check check-e2e test clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -123,8 +125,24 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(COMMON_OBJ) $(AGENT_OBJ) $(
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_AGENT) $(LIBS_COLLECTOR) -lcmocka
 
+# End to end: the harness with one suite each, and the C programs that play attacker's tool.
+E2E_BIN := $(patsubst tests/e2e/%.c,$(BUILD)/tests/e2e/%,$(wildcard tests/e2e/test_*.c))
+E2E_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out tests/e2e/test_%,$(wildcard tests/e2e/*.c)))
+SCENARIO_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/scenario/*.c))
+
+$(E2E_BIN): $(BUILD)/tests/e2e/%: $(BUILD)/obj/tests/e2e/%.o $(E2E_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COMMON) -lcmocka
+
+$(SCENARIO_BIN): $(BUILD)/%: $(BUILD)/obj/%.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
 check: $(BIN) $(UNIT_BIN)
 	$(Q)tests/run-unit $(BUILD)/tests/unit
+
+check-e2e: $(BIN) $(E2E_BIN) $(SCENARIO_BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/run-e2e
 
 test: deps-test
 	$(Q)tests/run-all $(SUITES)

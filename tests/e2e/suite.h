@@ -1,0 +1,49 @@
+/* What the suites share: a scenario as a row of a table, and the tests that run such a row. */
+#pragma once
+
+#include "tests/unit/unit.h"
+
+#include "common/event.h"
+#include "tests/e2e/harness.h"
+
+/* An event that must have reached the collector for silence to mean anything: an image of the
+ * scenario's lineage, known by the last part of its path. */
+struct decisive {
+	const char *exe;	    /* "sh"; NULL: none (ends a list) */
+	enum event_kind kind;
+	enum endpoint_kind endpoint; /* ENDPOINT_KIND_NONE: any or none */
+	int fd;			    /* of the endpoint; -1: any */
+};
+
+struct scenario {
+	const char *argv[4]; /* program below tests/ and its words */
+	const char *rule;    /* the alert that must come; NULL for an ordinary day */
+	enum attacker_kind attacker;
+	struct decisive decisive[4]; /* ordinary days */
+};
+
+struct suite {
+	struct dev *dev; /* NULL: scenarios only ($NJ_SCENARIOS_ONLY) */
+	const struct scenario *scenario;
+	struct run run;
+	struct attacker attacker;
+};
+
+/* Group setup and teardown: the product runs between them. The skip reason is printed and the tests
+ * skip themselves where BPF programs cannot be loaded. */
+int suite_begin(void **state);
+int suite_end(void **state);
+
+/* The attack works and is reported. */
+void suite_attack(void **state);
+/* The ordinary act works, nothing is reported about it, and a canary attack that came after it was. */
+void suite_quiet(void **state);
+/* Stops the product: it ends well and says that nothing was lost. */
+void suite_nothing_was_lost(void **state);
+int suite_clean(void **state);
+
+#define SUITE_TEST(title, test, ...)                                                               \
+	{                                                                                          \
+		.name = (title), .test_func = (test), .teardown_func = suite_clean,                \
+		.initial_state = &(struct scenario) __VA_ARGS__                                    \
+	}
