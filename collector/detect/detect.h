@@ -1,0 +1,65 @@
+/* Detectors: what recognises a chain of acts of one node. Each is one const row (struct detector)
+ * and a file of small functions; registry.c lists the rows in the order in which they see an event.
+ *
+ * A detector has state of its own per shard, made by init; it sees an event after the entity tables
+ * have taken it in. It does no I/O, reads no clock and keeps no pointer into an event: what it says
+ * depends on the events alone. */
+#pragma once
+
+#include <stdint.h>
+
+#include "collector/baseline/baseline.h"
+#include "collector/stage1.h"
+
+struct detect_options {
+	uint32_t relay_hops_max;	 /* reverse_shell: processes between interpreter and party */
+	uint32_t scan_addresses;	 /* lateral_scan: distinct addresses on one port */
+	uint32_t scan_ports;		 /* lateral_scan: distinct ports of one address */
+	uint64_t scan_window_ns;	 /* lateral_scan: both within this, event time */
+	uint64_t scan_short_ns;		 /* lateral_scan: a connection closed sooner counts as a probe */
+	uint64_t repeat_window_ns;	 /* silence after which the same finding is a new alert */
+	const struct baseline *baseline; /* NULL: everything is unknown */
+};
+
+/* 4 hops, 20 addresses, 30 ports, 60 s, 2 s, 10 min. */
+void detect_options_default(struct detect_options *ret_options);
+
+struct entities;
+struct node_state;
+struct process;
+
+/* One event on its way through the detectors of a shard. */
+struct detect_context {
+	struct entities *entities;
+	const struct detect_options *options;
+	const struct stage1_out *out;
+	const struct node_state *node;
+	const struct event *event;
+	struct process *process; /* who acted; NULL after an exit only */
+	uint64_t wall_ns;	 /* of the event */
+	uint64_t received_ns;	 /* delivery data */
+};
+
+struct detector {
+	const char *name;     /* the alert's rule */
+	const char *title;    /* the alert's title */
+	const char *help;     /* one sentence for the catalogue */
+	uint32_t kinds;	      /* DETECT_KIND bits of the events it sees */
+	const char *severity; /* the highest it gives */
+	double score;
+	const char *const *tactics;    /* ATT&CK ids; NULL-terminated */
+	const char *const *techniques; /* the same */
+	size_t state_size;	       /* zeroed at start; 0: none */
+	int (*init)(void *state) must_check; /* NULL: nothing to do */
+	void (*handle)(void *state, const struct detect_context *ctx);
+	void (*done)(void *state); /* NULL: nothing to do */
+};
+
+#define DETECT_KIND(kind) (1U << (kind))
+
+/* All of them, NULL-terminated. */
+const struct detector *const *detect_registry(void);
+
+/* Last path components whose opening some detector wants: the collector sends them to the agents
+ * with the policy. NULL-terminated. */
+const char *const *detect_open_names(void);
