@@ -10,6 +10,10 @@
 #include "nightjar/v1/alert.pb-c.h"
 #include "nightjar/v1/query.pb-c.h"
 
+#define STORE_ID_MAX	 64	    /* with the terminator; ours are 26 characters */
+#define STORE_FILTER_MAX 64	    /* severities, and rules, in one filter */
+#define STORE_PAGE_BYTES (3UL << 20) /* of packed alerts: a page fits into a gRPC client's 4 MiB */
+
 struct store;
 
 /* path: the database file, made when missing; ":memory:" for tests. */
@@ -23,7 +27,8 @@ int store_put(struct store *s, const Nightjar__V1__Alert *alert, struct err *e) 
 int store_get(struct store *s, const char *id, struct arena *arena, Nightjar__V1__Alert **ret_alert) must_check;
 
 /* Latest revisions that match, newest first. *ret_alerts lives in arena. *ret_token: where the next
- * page begins, "" at the end. -EINVAL for a token that is not ours. */
+ * page begins, "" at the end; a page may be shorter than page_size. filter may be NULL. -EINVAL for
+ * a token that is not ours or belongs to another filter, -E2BIG for a filter past the maximum. */
 int store_list(struct store *s, const Nightjar__V1__AlertFilter *filter, uint32_t page_size,
 	       const char *page_token, struct arena *arena, Nightjar__V1__Alert ***ret_alerts,
 	       size_t *ret_count, char **ret_token) must_check;

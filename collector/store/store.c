@@ -1,0 +1,387 @@
+/* Alerts in SQLite: opening, the schema and its versions, writing one alert, reading one; see
+ * store.h. Lists are in store_list.c.
+ *
+ * An alert is its packed message plus the columns that lists filter by. All revisions are kept;
+ * `latest` marks the newest one of each id, and the indexes hold only those. Working sizes: an
+ * alert of 1 to 3 kB, one commit about 0.25 ms on a local disk. */
+#include "collector/store/store_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+
+#define APPLICATION_ID	0x4e4a5352 /* "NJSR" */
+#define BUSY_TIMEOUT_MS 5000
+
+/* Entry n turns schema version n into n + 1. Entries are never changed, only added. */
+static const char *const migrations[] = {
+	"CREATE TABLE alert (row INTEGER PRIMARY KEY, id TEXT NOT NULL, revision INTEGER NOT NULL,"
+	" latest INTEGER NOT NULL, time_ns INTEGER NOT NULL, severity TEXT NOT NULL, rule TEXT NOT NULL,"
+	" namespace TEXT NOT NULL, workload TEXT NOT NULL, node TEXT NOT NULL, message BLOB NOT NULL);"
+	"CREATE UNIQUE INDEX alert_revision ON alert (id, revision);"
+	"CREATE INDEX alert_time ON alert (time_ns, id) WHERE latest = 1;"
+	"CREATE INDEX alert_severity ON alert (severity, time_ns, id) WHERE latest = 1;"
+	"CREATE INDEX alert_rule ON alert (rule, time_ns, id) WHERE latest = 1;"
+	"CREATE INDEX alert_workload ON alert (namespace, workload, time_ns, id) WHERE latest = 1;"
+	"CREATE INDEX alert_node ON alert (node, time_ns, id) WHERE latest = 1;"
+	"CREATE TABLE technique (technique TEXT NOT NULL, alert INTEGER NOT NULL,"
+	" PRIMARY KEY (technique, alert)) WITHOUT ROWID;",
+};
+
+#define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
+
+int store_errno(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+		return 0;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	default:
+		return -EIO;
+	}
+}
+
+static int fail(sqlite3 *db, struct err *e, const char *act)
+{
+	int rc = sqlite3_extended_errcode(db);
+	const char *hint = "";
+
+	if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT)
+		hint = "; move the file away and a new one is made";
+	return err_set(e, store_errno(rc) ?: -EIO, "%s: %s%s", act, sqlite3_errmsg(db), hint);
+}
+
+static int run(sqlite3 *db, const char *sql, struct err *e, const char *act)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, e, act);
+}
+
+/* ---- opening ---- */
+
+static int read_number(sqlite3 *db, const char *sql, int *ret_value, struct err *e)
+{
+	sqlite3_stmt *stmt;
+	int r = 0;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return fail(db, e, "cannot read it");
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*ret_value = sqlite3_column_int(stmt, 0);
+	else
+		r = fail(db, e, "cannot read it");
+	(void)sqlite3_finalize(stmt);
+	return r;
+}
+
+static int migrate(sqlite3 *db, int version, struct err *e)
+{
+	_cleanup_buf_ struct buf sql = {0};
+
+	buf_add_text(&sql, "BEGIN IMMEDIATE;");
+	for (int i = version; i < SCHEMA_VERSION; i++)
+		buf_add_text(&sql, migrations[i]);
+	buf_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;", APPLICATION_ID,
+		   SCHEMA_VERSION);
+	return run(db, buf_text(&sql), e, "cannot make its tables");
+}
+
+/* A new file gets our tables, an older schema is brought up to date, anything else is refused. */
+static int check_schema(sqlite3 *db, struct err *e)
+{
+	int application, version, tables, r;
+
+	r = read_number(db, "PRAGMA application_id", &application, e);
+	if (r == 0)
+		r = read_number(db, "PRAGMA user_version", &version, e);
+	if (r == 0)
+		r = read_number(db, "SELECT count(*) FROM sqlite_master", &tables, e);
+	if (r < 0)
+		return r;
+	if (application != APPLICATION_ID && (application != 0 || tables > 0))
+		return err_set(e, -EEXIST, "it is the database of another program; choose another path");
+	if (version > SCHEMA_VERSION)
+		return err_set(e, -EPROTO,
+			       "a newer nightjar wrote it (schema %d, this one knows up to %d); run that version or "
+			       "choose another path",
+			       version, SCHEMA_VERSION);
+	return version < SCHEMA_VERSION ? migrate(db, version, e) : 0;
+}
+
+/* SQLite says little about why a file cannot be opened, and makes it readable for everybody. */
+static int touch(const char *path, struct err *e)
+{
+	_cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_set(e, -errno, "%s", strerror(errno)) : 0;
+}
+
+static int open_conn(struct store_conn *conn, const char *path, struct err *e)
+{
+	int rc = sqlite3_open_v2(path, &conn->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+				 NULL);
+
+	if (!conn->db)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (rc != SQLITE_OK)
+		return fail(conn->db, e, "cannot open it");
+	(void)sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
+	return run(conn->db,
+		   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+		   "PRAGMA trusted_schema = OFF;",
+		   e, "cannot use it");
+}
+
+static int prepare(struct store_conn *conn, const char *sql, sqlite3_stmt **ret_stmt, struct err *e)
+{
+	if (sqlite3_prepare_v3(conn->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL) == SQLITE_OK)
+		return 0;
+	return fail(conn->db, e, "cannot prepare a statement");
+}
+
+static int prepare_all(struct store *s, struct err *e)
+{
+	int r = prepare(&s->write,
+			"INSERT INTO alert (id, revision, latest, time_ns, severity, rule, namespace, workload, node,"
+			" message) VALUES (?1, ?2, NOT EXISTS (SELECT 1 FROM alert WHERE id = ?1 AND revision > ?2),"
+			" ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+			&s->insert, e);
+
+	if (r == 0)
+		r = prepare(&s->write, "UPDATE alert SET latest = 0 WHERE id = ?1 AND revision < ?2 AND latest = 1",
+			    &s->supersede, e);
+	if (r == 0)
+		r = prepare(&s->write, "INSERT OR IGNORE INTO technique (technique, alert) VALUES (?1, ?2)",
+			    &s->technique, e);
+	if (r == 0)
+		r = prepare(s->reader, "SELECT message FROM alert WHERE id = ?1 ORDER BY revision DESC LIMIT 1",
+			    &s->get, e);
+	if (r == 0)
+		r = prepare(s->reader, "SELECT count(*) FROM alert", &s->count, e);
+	return r;
+}
+
+static int open_all(struct store *s, const char *path, struct err *e)
+{
+	bool memory = strcmp(path, ":memory:") == 0;
+	int r = memory ? 0 : touch(path, e);
+
+	if (r == 0)
+		r = open_conn(&s->write, path, e);
+	if (r == 0)
+		r = check_schema(s->write.db, e);
+	s->reader = memory ? &s->write : &s->read;
+	if (r == 0 && !memory)
+		r = open_conn(&s->read, path, e);
+	return r < 0 ? r : prepare_all(s, e);
+}
+
+int store_open(const char *path, struct store **ret_store, struct err *e)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_set(e, -ENOMEM, "out of memory");
+	(void)pthread_mutex_init(&s->write.lock, NULL);
+	(void)pthread_mutex_init(&s->read.lock, NULL);
+	r = open_all(s, path, e);
+	if (r < 0) {
+		store_close(s);
+		return err_prefix(e, r, "cannot use the alert store '%s'", path);
+	}
+	*ret_store = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	(void)sqlite3_finalize(s->insert);
+	(void)sqlite3_finalize(s->supersede);
+	(void)sqlite3_finalize(s->technique);
+	(void)sqlite3_finalize(s->get);
+	(void)sqlite3_finalize(s->count);
+	(void)sqlite3_close_v2(s->read.db);
+	(void)sqlite3_close_v2(s->write.db); /* last: it folds the WAL into the file */
+	(void)pthread_mutex_destroy(&s->read.lock);
+	(void)pthread_mutex_destroy(&s->write.lock);
+	buf_done(&s->packed);
+	free(s);
+}
+
+/* ---- one alert ---- */
+
+static int step_done(sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int64_t alert_time_ns(const Nightjar__V1__Alert *alert)
+{
+	uint64_t ns = alert->time ? (uint64_t)alert->time->seconds * NS_PER_SEC + (uint64_t)alert->time->nanos : 0;
+
+	return (int64_t)ns;
+}
+
+/* Binds without copying: the statement is done before the alert goes. */
+static void bind_text(sqlite3_stmt *stmt, int at, const char *text)
+{
+	(void)sqlite3_bind_text(stmt, at, text ? text : "", -1, SQLITE_STATIC);
+}
+
+static int insert_alert(struct store *s, const Nightjar__V1__Alert *a)
+{
+	bind_text(s->insert, 1, a->id);
+	(void)sqlite3_bind_int64(s->insert, 2, a->revision);
+	(void)sqlite3_bind_int64(s->insert, 3, alert_time_ns(a));
+	bind_text(s->insert, 4, a->severity);
+	bind_text(s->insert, 5, a->rule);
+	bind_text(s->insert, 6, a->namespace_);
+	bind_text(s->insert, 7, a->workload);
+	bind_text(s->insert, 8, a->node);
+	(void)sqlite3_bind_blob64(s->insert, 9, s->packed.data, s->packed.len, SQLITE_STATIC);
+	return step_done(s->insert);
+}
+
+static int supersede_older(struct store *s, const Nightjar__V1__Alert *a)
+{
+	if (a->revision == 0)
+		return SQLITE_OK;
+	bind_text(s->supersede, 1, a->id);
+	(void)sqlite3_bind_int64(s->supersede, 2, a->revision);
+	return step_done(s->supersede);
+}
+
+static int insert_techniques(struct store *s, const Nightjar__V1__Alert *a, int64_t row)
+{
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; a->attack && i < a->attack->n_techniques && rc == SQLITE_OK; i++) {
+		bind_text(s->technique, 1, a->attack->techniques[i]);
+		(void)sqlite3_bind_int64(s->technique, 2, row);
+		rc = step_done(s->technique);
+	}
+	return rc;
+}
+
+/* Write lock held, within a transaction. 1: new. */
+static int put_rows(struct store *s, const Nightjar__V1__Alert *a, struct err *e)
+{
+	sqlite3 *db = s->write.db;
+	int rc = insert_alert(s, a);
+
+	if (rc == SQLITE_OK && sqlite3_changes(db) == 0)
+		return 0;
+	if (rc == SQLITE_OK)
+		rc = insert_techniques(s, a, sqlite3_last_insert_rowid(db));
+	if (rc == SQLITE_OK)
+		rc = supersede_older(s, a);
+	return rc == SQLITE_OK ? 1 : fail(db, e, "cannot store the alert");
+}
+
+static int put_locked(struct store *s, const Nightjar__V1__Alert *a, struct err *e)
+{
+	size_t size = protobuf_c_message_get_packed_size(&a->base);
+	uint8_t *room;
+	int r;
+
+	buf_clear(&s->packed);
+	room = buf_extend(&s->packed, size);
+	if (!room && size > 0)
+		return err_set(e, buf_error(&s->packed), "cannot store the alert: %zu bytes", size);
+	(void)protobuf_c_message_pack(&a->base, room);
+	r = run(s->write.db, "BEGIN IMMEDIATE", e, "cannot store the alert");
+	if (r < 0)
+		return r;
+	r = put_rows(s, a, e);
+	if (r == 1 && run(s->write.db, "COMMIT", e, "cannot commit the alert") == 0)
+		return 1;
+	if (r == 1)
+		r = store_errno(sqlite3_errcode(s->write.db)) ?: -EIO;
+	(void)sqlite3_exec(s->write.db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+int store_put(struct store *s, const Nightjar__V1__Alert *alert, struct err *e)
+{
+	int r;
+
+	if (!alert->id || !*alert->id || strlen(alert->id) >= STORE_ID_MAX)
+		return err_set(e, -EINVAL, "cannot store the alert: its id is empty or longer than %d bytes",
+			       STORE_ID_MAX - 1);
+	(void)pthread_mutex_lock(&s->write.lock);
+	r = put_locked(s, alert, e);
+	(void)pthread_mutex_unlock(&s->write.lock);
+	return r;
+}
+
+static void *arena_take(void *arena, size_t size)
+{
+	return arena_alloc(arena, size);
+}
+
+static void arena_leave(void *arena, void *pointer)
+{
+	(void)arena;
+	(void)pointer;
+}
+
+int store_unpack_row(sqlite3_stmt *stmt, int column, struct arena *arena, Nightjar__V1__Alert **ret_alert)
+{
+	ProtobufCAllocator allocator = {.alloc = arena_take, .free = arena_leave, .allocator_data = arena};
+	const void *blob = sqlite3_column_blob(stmt, column);
+	size_t len = (size_t)sqlite3_column_bytes(stmt, column);
+	Nightjar__V1__Alert *alert = nightjar__v1__alert__unpack(&allocator, len, blob);
+
+	if (!alert)
+		return -EBADMSG;
+	*ret_alert = alert;
+	return 0;
+}
+
+int store_get(struct store *s, const char *id, struct arena *arena, Nightjar__V1__Alert **ret_alert)
+{
+	int rc, r;
+
+	(void)pthread_mutex_lock(&s->reader->lock);
+	bind_text(s->get, 1, id);
+	rc = sqlite3_step(s->get);
+	if (rc == SQLITE_ROW)
+		r = store_unpack_row(s->get, 0, arena, ret_alert);
+	else
+		r = rc == SQLITE_DONE ? -ENOENT : store_errno(rc);
+	(void)sqlite3_reset(s->get);
+	(void)pthread_mutex_unlock(&s->reader->lock);
+	return r;
+}
+
+uint64_t store_count(struct store *s)
+{
+	uint64_t count = 0;
+
+	(void)pthread_mutex_lock(&s->reader->lock);
+	if (sqlite3_step(s->count) == SQLITE_ROW)
+		count = (uint64_t)sqlite3_column_int64(s->count, 0);
+	(void)sqlite3_reset(s->count);
+	(void)pthread_mutex_unlock(&s->reader->lock);
+	return count;
+}
