@@ -1,5 +1,6 @@
 /* The attacker's end of a connection, in a process and session of its own: an outside party even on
- * loopback. It proves that an attack was real: a command goes in and its computed answer comes out. */
+ * loopback. It proves that an attack was real: a command goes in and its computed answer comes out.
+ */
 #include "tests/e2e/harness.h"
 
 #include <errno.h>

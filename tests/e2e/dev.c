@@ -1,7 +1,7 @@
 /* Runs `nightjar dev` and reads what it reports.
  *
- * The alerts file is watched with inotify and read as a stream of lines; a line is complete once its
- * newline is there. All alerts of a suite stay in memory: a few hundred at most. */
+ * The alerts file is watched with inotify and read as a stream of lines; a line is complete once
+ * its newline is there. All alerts of a suite stay in memory: a few hundred at most. */
 #include "tests/e2e/harness.h"
 
 #include <errno.h>
@@ -121,7 +121,8 @@ static bool parse_ready(struct dev *d)
 /* Sleeps until something is written below the directory, the product ends, or the deadline. */
 static void await_change(struct dev *d, uint64_t deadline_ns)
 {
-	struct pollfd fds[] = {{.fd = d->watch, .events = POLLIN}, {.fd = d->pidfd, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = d->watch, .events = POLLIN},
+			       {.fd = d->pidfd, .events = POLLIN}};
 	char events[4096];
 
 	if (poll(fds, d->status < 0 ? 2 : 1, remaining_ms(deadline_ns)) <= 0)
@@ -382,7 +383,8 @@ int dev_metric(const struct dev *d, const char *name, uint64_t *ret_value)
 	     line = strtok_r(NULL, "\n", &save)) {
 		const char *value = strrchr(line, ' ');
 
-		if (strncmp(line, name, len) != 0 || (line[len] != ' ' && line[len] != '{') || !value)
+		if (strncmp(line, name, len) != 0 || (line[len] != ' ' && line[len] != '{') ||
+		    !value)
 			continue;
 		sum += strtoull(value, NULL, 10);
 		found = true;

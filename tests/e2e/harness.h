@@ -28,8 +28,8 @@ const char *harness_skip_reason(void);
 struct dev;
 
 struct dev_options {
-	const char *kafka;  /* brokers; NULL: none */
-	bool record;	    /* keep a recording, dev_recording() */
+	const char *kafka;	 /* brokers; NULL: none */
+	bool record;		 /* keep a recording, dev_recording() */
 	unsigned int duration_s; /* the product's own limit: it never outlives a lost harness */
 };
 

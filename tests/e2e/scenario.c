@@ -24,7 +24,8 @@ static void enter_root_cgroup(void)
 	while (mounts && fgets(line, sizeof(line), mounts)) {
 		int fd;
 
-		if (sscanf(line, "%*s %511s %63s", dir, type) != 2 || strncmp(type, "cgroup", 6) != 0)
+		if (sscanf(line, "%*s %511s %63s", dir, type) != 2 ||
+		    strncmp(type, "cgroup", 6) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -74,7 +75,8 @@ static void exec_scenario(const struct run *r, const char *const *argv)
 
 int run_start(const char *const *argv, uint16_t port, struct run *ret_run)
 {
-	struct run r = {.leader = -1, .port = port, .dir = "/tmp/nightjar-run-XXXXXX", .status = -1};
+	struct run r = {
+	    .leader = -1, .port = port, .dir = "/tmp/nightjar-run-XXXXXX", .status = -1};
 
 	/* What a scenario leaves behind becomes a child of this process, and run_done ends it. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !mkdtemp(r.dir) || chmod(r.dir, 0755) < 0)
@@ -166,8 +168,7 @@ bool run_owns_alert(const struct run *r, const json_t *alert)
 		return true;
 	if (is_pid(process, r->leader) || is_pid(json_object_get(process, "parent"), r->leader))
 		return true;
-	json_array_foreach(json_object_get(process, "ancestors"), i, ancestor)
-		if (is_pid(ancestor, r->leader))
-			return true;
+	json_array_foreach(json_object_get(process, "ancestors"), i,
+			   ancestor) if (is_pid(ancestor, r->leader)) return true;
 	return false;
 }

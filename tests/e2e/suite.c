@@ -10,7 +10,17 @@
 
 #define SUITE_LIMIT_S 280
 
-static struct suite suite = {.attacker = {.pid = -1, .result = -1}, .run = {.leader = -1}};
+#define SUITE_ROWS_MAX 64
+
+static struct {
+	struct dev *dev; /* NULL: scenarios only ($NJ_SCENARIOS_ONLY), or no permission */
+	struct run run;
+	struct attacker attacker;
+	/* Quiet rows that were performed, with the leaders of their sessions. */
+	const struct scenario *rows[SUITE_ROWS_MAX];
+	pid_t leaders[SUITE_ROWS_MAX];
+	size_t row_count;
+} suite = {.attacker = {.pid = -1, .result = -1}, .run = {.leader = -1}};
 
 struct wanted {
 	const struct run *run;
@@ -129,8 +139,7 @@ void suite_attack(void **state)
 /* A reverse shell whose alert must come; the run of the row is set aside meanwhile. */
 static void canary(size_t from)
 {
-	static const struct scenario row = {.argv = {"shell_dup2"},
-					    .attacker = ATTACKER_SHELL};
+	static const struct scenario row = {.argv = {"shell_dup2"}, .attacker = ATTACKER_SHELL};
 	struct run quiet = suite.run;
 
 	attacker_stop(&suite.attacker);
@@ -152,9 +161,20 @@ void suite_quiet(void **state)
 	perform(s);
 	if (!suite.dev)
 		return;
+	assert_true(suite.row_count < SUITE_ROWS_MAX);
+	suite.rows[suite.row_count] = s;
+	suite.leaders[suite.row_count++] = suite.run.leader;
 	canary(from);
 	if (dev_await_alert(suite.dev, &(size_t){from}, is_wanted, &any, 0)) {
 		print_reported(from);
 		fail_msg("reported, but nothing is wrong with %s", s->argv[0]);
 	}
+}
+
+void suite_all_arrived_and_nothing_was_lost(void **state)
+{
+	(void)state;
+	if (!suite.dev)
+		skip();
+	assert_int_equal(dev_stop(suite.dev), 0);
 }

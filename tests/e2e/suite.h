@@ -9,10 +9,10 @@
 /* An event that must have reached the collector for silence to mean anything: an image of the
  * scenario's lineage, known by the last part of its path. */
 struct decisive {
-	const char *exe;	    /* "sh"; NULL: none (ends a list) */
+	const char *exe; /* "sh"; NULL: none (ends a list) */
 	enum event_kind kind;
 	enum endpoint_kind endpoint; /* ENDPOINT_KIND_NONE: any or none */
-	int fd;			    /* of the endpoint; -1: any */
+	int fd;			     /* of the endpoint; -1: any */
 };
 
 struct scenario {
@@ -22,13 +22,6 @@ struct scenario {
 	struct decisive decisive[4]; /* ordinary days */
 };
 
-struct suite {
-	struct dev *dev; /* NULL: scenarios only ($NJ_SCENARIOS_ONLY) */
-	const struct scenario *scenario;
-	struct run run;
-	struct attacker attacker;
-};
-
 /* Group setup and teardown: the product runs between them. The skip reason is printed and the tests
  * skip themselves where BPF programs cannot be loaded. */
 int suite_begin(void **state);
@@ -36,14 +29,16 @@ int suite_end(void **state);
 
 /* The attack works and is reported. */
 void suite_attack(void **state);
-/* The ordinary act works, nothing is reported about it, and a canary attack that came after it was. */
+/* The ordinary act works, nothing is reported about it, and a canary attack that came after it was.
+ */
 void suite_quiet(void **state);
-/* Stops the product: it ends well and says that nothing was lost. */
-void suite_nothing_was_lost(void **state);
+/* Last: stops the product, which must end well, and reads the recording: the decisive events of
+ * every quiet row are there, and no event was lost. */
+void suite_all_arrived_and_nothing_was_lost(void **state);
 int suite_clean(void **state);
 
 #define SUITE_TEST(title, test, ...)                                                               \
 	{                                                                                          \
 		.name = (title), .test_func = (test), .teardown_func = suite_clean,                \
-		.initial_state = &(struct scenario) __VA_ARGS__                                    \
+		.initial_state = &(struct scenario)__VA_ARGS__                                     \
 	}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# A package manager at work, as far as it goes without changing anything.
+set -e
+dpkg -l > list
+apt-get -qq -s -o Debug::NoLocking=1 install bash
+apt-cache policy bash coreutils | grep -q Installed
+dpkg --verify bash
+test -s list
