@@ -29,3 +29,20 @@ const char *endpoint_kind_name(enum endpoint_kind kind)
 {
 	return (unsigned int)kind < ENDPOINT_KIND_MAX ? endpoint_names[kind] : "unknown";
 }
+
+uint16_t event_kind_endpoints(enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_KIND_CONNECT:
+	case EVENT_KIND_ESTABLISHED:
+	case EVENT_KIND_CLOSE:
+	case EVENT_KIND_LISTEN:
+	case EVENT_KIND_ACCEPT:
+	case EVENT_KIND_DUP:
+		return 1;
+	case EVENT_KIND_PIPE:
+		return 2;
+	default:
+		return 0;
+	}
+}

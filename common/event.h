@@ -149,3 +149,5 @@ struct event {
 /* The name as it is written in JSON and steps: "exec", "connect"; "unknown" for anything else. */
 const char *event_kind_name(enum event_kind kind);
 const char *endpoint_kind_name(enum endpoint_kind kind);
+/* How many endpoints an event of this kind has at least. */
+uint16_t event_kind_endpoints(enum event_kind kind);

@@ -16,6 +16,12 @@
 
 /* A message of either direction is never larger than this. */
 #define WIRE_MESSAGE_MAX (4UL << 20)
+/* What one epoch may define of each sort: the usual max_definitions of both sides. */
+#define WIRE_DEFINITIONS_MAX 8192U
+/* An encoder stops adding to an epoch past this many bytes of definitions, and to a batch past this
+ * many bytes of events: an epoch's definitions and any of its batches fit into one message. */
+#define WIRE_EPOCH_BYTES (1UL << 20)
+#define WIRE_BATCH_BYTES (2UL << 20)
 
 /* Values of nightjar.v1.LossReason. */
 enum loss_reason {
@@ -37,20 +43,38 @@ struct loss {
 
 struct wire_encoder;
 
-/* max_definitions: how many processes an epoch may define before a new one is begun. */
-struct wire_encoder *wire_encoder_new(uint32_t max_definitions); /* NULL without memory */
-void wire_encoder_free(struct wire_encoder *enc);		  /* NULL allowed */
+/* max_definitions: how many of each sort an epoch may define before a new one is begun, at least 4.
+ * NULL without memory. */
+struct wire_encoder *wire_encoder_new(uint32_t max_definitions);
+void wire_encoder_free(struct wire_encoder *enc); /* NULL allowed */
 
-/* The next batch opens a new epoch: a reconnect, NeedEpoch, or an epoch that is old or large. */
+/* The next batch opens a new epoch: the present one is old or full. */
 void wire_encoder_new_epoch(struct wire_encoder *enc);
-/* True when the present epoch has reached max_definitions or 4 MiB of definitions. */
+/* True when the present epoch has no room for the definitions of another event. */
 bool wire_encoder_epoch_full(const struct wire_encoder *enc);
 
-/* Between wire_encode_begin and wire_encode_end: one batch. Events are added in order; their
- * definitions go before them on the wire. */
+/* Between wire_encode_begin and wire_encode_end: one batch. Events are added in order, numbered
+ * without gaps; their definitions go before them on the wire. Processes are known by exec_id.
+ * Nothing that an event points to is needed after the call. */
 void wire_encode_begin(struct wire_encoder *enc);
+/* 0; -ENOSPC: the batch or the epoch is full, end it and add the event to the next one; -EINVAL: not
+ * an event that a decoder would accept, or not the number after the last one's; -E2BIG: one
+ * definition is larger than a batch; -ENOMEM: this batch is lost and the next opens an epoch. */
 int wire_encode_event(struct wire_encoder *enc, const struct event *event) must_check;
 void wire_encode_loss(struct wire_encoder *enc, const struct loss *loss);
+
+/* What has been added since wire_encode_begin. The bytes are whole fields of a nightjar.v1.Batch,
+ * valid until the next begin. */
+struct wire_parts {
+	struct bytes definitions;
+	struct bytes body; /* events and losses */
+	uint32_t epoch;
+	bool opens_epoch;
+	uint64_t first_event;
+	uint32_t event_count;
+};
+/* 0 or -ENOMEM. */
+int wire_encode_parts(const struct wire_encoder *enc, struct wire_parts *ret_parts) must_check;
 
 struct wire_batch_head {
 	uint64_t seq;
@@ -62,15 +86,21 @@ struct wire_batch_head {
 	const char *node; /* "" or terminated */
 };
 
+/* Appends an AgentMessage with this head and the fields in parts, in their order: how a sender
+ * opens an epoch again with the definitions it has kept. 0 or buf_error. */
+int wire_write_batch(const struct wire_batch_head *head, const struct bytes *parts, size_t part_count,
+		     struct buf *out) must_check;
 /* Appends the whole AgentMessage to out; head's epoch, opens_epoch and first_event are the
- * encoder's own. 0 or buf_error. */
+ * encoder's own. 0, -ENOMEM or buf_error. */
 int wire_encode_end(struct wire_encoder *enc, const struct wire_batch_head *head, struct buf *out) must_check;
 
 /* ---- collector side ---- */
 
 struct wire_decoder;
 
-/* Holds the definitions of one agent's present epoch, at most max_definitions of each sort. */
+/* Holds the definitions of one agent's present epoch: at most max_definitions of each sort and 16 MiB.
+ * Batches of an epoch are decoded in the order in which they were sent, each of them once, whatever
+ * becomes of their events: a batch that is left out takes its definitions along. */
 struct wire_decoder *wire_decoder_new(uint32_t max_definitions);
 void wire_decoder_free(struct wire_decoder *dec); /* NULL allowed */
 
@@ -88,7 +118,8 @@ struct wire_batch {
 int wire_peek_batch(struct bytes message, struct arena *arena, struct wire_batch_head *ret_head) must_check;
 
 /* The events point into arena and into the decoder's epoch: valid until the arena is reset and
- * until the next batch that opens an epoch. 0, -EBADMSG, -ENOMEM, -ESTALE (the batch belongs to an
+ * until the next batch that opens an epoch. Each kind has the child and the endpoints that
+ * common/event.h promises; a kind that this side does not know is 0. 0, -EBADMSG, -ENOMEM, -ESTALE (the batch belongs to an
  * epoch that this decoder never saw opened: ask NeedEpoch). */
 int wire_decode_batch(struct wire_decoder *dec, struct bytes message, struct arena *arena,
 		      struct wire_batch *ret_batch) must_check;
