@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/cleanup.h"
@@ -32,7 +33,15 @@ struct tls_identity {
 /* Reads a SPIFFE id as above. -EINVAL for anything else; *ret untouched then. */
 int tls_parse_spiffe(const char *uri, struct tls_identity *ret_identity) must_check;
 
-/* PEM texts, terminated, owned. */
+/* The id of an identity; -EINVAL when tls_parse_spiffe would refuse it or it does not fit. */
+int tls_format_spiffe(const struct tls_identity *identity, char *ret_uri, size_t size) must_check;
+#define TLS_SPIFFE_MAX 768 /* bytes of any id above, terminator included */
+
+/* "agent", "reader"; "none" for anything else. */
+const char *tls_role_name(enum tls_role role);
+enum tls_role tls_role_of_name(const char *name); /* TLS_ROLE_NONE when it is none */
+
+/* PEM texts, terminated, owned; the key is wiped when it is released. */
 struct tls_files {
 	char *ca;
 	char *cert;
@@ -45,7 +54,25 @@ void tls_files_done(struct tls_files *files);
 int tls_load(const char *ca, const char *cert, const char *key, uint64_t now_wall_ns,
 	     struct tls_files *ret_files, struct err *e) must_check;
 
-/* Makes DIR/ca.pem and DIR/ca-key.pem (0600). Refuses to overwrite. */
+/* Whether others than its owner may read or write the file: worth a warning about a key, no more,
+ * since volumes are mounted with modes that a program does not choose. */
+bool tls_key_is_exposed(const char *key);
+
+/* The identity in a certificate's PEM text, for a program that must know its own name. */
+int tls_identify(const char *cert_pem, struct tls_identity *ret_identity, struct err *e) must_check;
+
+/* What a person wants to know of the first certificate of a file; texts are cut to fit. */
+struct tls_summary {
+	char subject[256];
+	char issuer[256];
+	char names[512]; /* subject alternative names, comma-separated */
+	int64_t not_before_s;
+	int64_t not_after_s; /* seconds since 1970 */
+	bool is_ca;
+};
+int tls_summarize(const char *cert, struct tls_summary *ret_summary, struct err *e) must_check;
+
+/* Makes DIR, if missing, DIR/ca.pem and DIR/ca-key.pem (0600). Refuses to overwrite. */
 int tls_make_ca(const char *dir, const char *cluster, unsigned int days, struct err *e) must_check;
 
 struct tls_request {
@@ -55,5 +82,5 @@ struct tls_request {
 	int64_t not_before_s;	    /* relative to now; negative for a clock that is behind */
 	int64_t not_after_s;	    /* relative to now; in the past makes an expired one, for tests */
 };
-/* Signs a new key with DIR's CA and writes the pair into DIR. */
+/* Signs a new key with DIR's CA and writes the pair into DIR, in place of an older one. */
 int tls_make_cert(const char *dir, const struct tls_request *request, struct err *e) must_check;
