@@ -22,10 +22,17 @@ int rpc_client_new(const char *target, const char *server_name, const struct tls
 		   struct rpc_client **ret_client, struct err *e) must_check;
 void rpc_client_free(struct rpc_client *c); /* cancels what is open; NULL allowed */
 
-/* One request, one answer; waits at most timeout_ms. *ret_reply is malloc'ed. On failure negative
+/* One request, one answer; waits at most timeout_ms. *ret_reply is malloc'ed (empty: may be NULL). On failure negative
  * errno, the server's sentence in e, and its gRPC status code in *ret_status when not NULL. */
 int rpc_client_call(struct rpc_client *c, const char *method, struct bytes request, int timeout_ms,
 		    struct bytes *ret_reply, int *ret_status, struct err *e) must_check;
+
+/* Why a call or stream ended, for people: when the peer could not be reached it looks for the reason
+ * itself (tls_diagnose.h), which may take some seconds. 0 for status 0, else negative errno with the
+ * sentence. */
+int rpc_client_explain(const struct rpc_client *c, int status, const char *text, struct err *e) must_check;
+/* The negative errno that goes with a gRPC status code. */
+int rpc_status_errno(int status) must_check;
 
 /* A stream in both directions. Events come out of rpc_stream_wait one at a time. */
 struct rpc_stream;
