@@ -1,8 +1,10 @@
 /* The alert thread: takes alerts from the detection threads, stores each, then hands it to every
  * sink. An alert whose (id, revision) the store already has is not sent again (a replayed journal
- * makes them a second time); alerts are never dropped: when the queue is full the submitter waits. */
+ * makes them a second time). Alerts are never dropped: when the queue is full the submitter waits,
+ * and one that the disk refuses is sent all the same and counted. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "collector/alert.h"
@@ -16,7 +18,8 @@ struct deliver_config {
 	struct store *store;	/* not owned */
 	struct sink **sinks;	/* not owned; NULL-terminated */
 	struct metrics *metrics;
-	size_t queue_capacity;
+	size_t queue_capacity; /* alerts in the queue, and as many again that a sink has yet to take */
+	bool replay; /* leave delivery times out: the same recording gives the same bytes */
 };
 
 int deliver_new(const struct deliver_config *config, struct deliver **ret_deliver, struct err *e) must_check;
