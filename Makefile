@@ -54,7 +54,7 @@ LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
 	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
-DEPS_TEST := libcmocka-dev iproute2 procps netcat-openbsd socat perl python3 python3-pip \
+DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl python3 python3-pip \
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
 	openssh-client curl redis-server redis-tools nginx-light
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -139,6 +139,8 @@ $(SCENARIO_BIN): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 check: $(BIN) $(UNIT_BIN)
+	$(Q)tools/check-layers
+	$(Q)tools/check-size
 	$(Q)tests/run-unit $(BUILD)/tests/unit
 
 check-e2e: $(BIN) $(E2E_BIN) $(SCENARIO_BIN)
