@@ -59,7 +59,7 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	openssh-client curl redis-server redis-tools nginx-light
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all deps deps-test check check-e2e test clean format
+.PHONY: all deps deps-test check check-e2e bench test clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -137,6 +137,17 @@ $(E2E_BIN): $(BUILD)/tests/e2e/%: $(BUILD)/obj/tests/e2e/%.o $(E2E_OBJ) $(COMMON
 $(SCENARIO_BIN): $(BUILD)/%: $(BUILD)/obj/%.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+# Benches: drivers on the same harness; wire also runs the product's own client and server.
+BENCH_OBJ := $(patsubst %,$(BUILD)/obj/tests/%.o,bench/bench e2e/dev e2e/attacker e2e/scenario)
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c,$(wildcard tests/bench/*.c)))
+
+$(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BENCH_OBJ) $(COMMON_OBJ) $(COLLECTOR_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
+
+bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)
 
 check: $(BIN) $(UNIT_BIN)
 	$(Q)tools/check-layers
