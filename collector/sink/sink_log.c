@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "collector/sink/people.h"
 #include "collector/sink/sink_options.h"
+#include "common/alert_text.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -19,7 +19,7 @@ struct output {
 	const char *name; /* for the log; belongs to the options */
 	int fd;
 	bool json;
-	bool color;
+	struct alert_text_style style;
 };
 
 struct sink_log {
@@ -55,7 +55,7 @@ static int write_alert(struct sink_log *s, const struct output *o, const struct 
 		buf_add(&s->text, a->json, a->json_len);
 		buf_add_byte(&s->text, '\n');
 	} else {
-		people_write(&s->text, a->alert, o->color);
+		alert_text_write(&s->text, a->alert, &o->style);
 	}
 	r = buf_error(&s->text);
 	if (r == 0)
@@ -114,11 +114,13 @@ static void free_sink(struct sink *sink)
 
 DEFINE_CLEANUP(struct sink *, free_sink)
 
-static bool wants_color(const char *color, int fd)
+static struct alert_text_style style_for(const char *color, int fd)
 {
-	if (strcmp(color, "auto") == 0)
-		return isatty(fd) && !getenv("NO_COLOR");
-	return strcmp(color, "always") == 0;
+	struct alert_text_style style = alert_text_style_of(fd);
+
+	if (strcmp(color, "auto") != 0)
+		style.color = strcmp(color, "always") == 0;
+	return style;
 }
 
 static int add_output(struct sink_log *s, const char *path, bool json, const char *color, struct err *e)
@@ -133,7 +135,7 @@ static int add_output(struct sink_log *s, const char *path, bool json, const cha
 		.name = *path ? path : "stdout",
 		.fd = fd,
 		.json = json,
-		.color = wants_color(color, fd),
+		.style = style_for(color, fd),
 	};
 	return 0;
 }

@@ -112,7 +112,7 @@ static void an_alert_is_there_as_soon_as_it_is_published(void **state)
 	assert_int_equal(publish(sinks[0], &s.alert), 0);
 	assert_int_equal(publish(sinks[0], &s.alert), 0);
 	content(people, text, sizeof(text));
-	assert_non_null(strstr(text, "CRITICAL bash takes its commands"));
+	assert_non_null(strstr(text, "CRITICAL reverse_shell  bash takes its commands"));
 	content(json, text, sizeof(text));
 	assert_memory_equal(text, "{\"schema\":\"1\"", 13);
 	assert_memory_equal(strchr(text, '\n'), "\n{\"schema\":\"1\"", 14);
