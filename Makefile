@@ -23,7 +23,8 @@ Q := $(if $(V),,@)
 
 CFLAGS ?= -O2 -g
 # A sentence that is cut is still a sentence: truncation by snprintf is meant, so not a warning.
-WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wno-format-truncation -Wstrict-prototypes \
+WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wno-unknown-warning-option \
+	-Wno-format-truncation -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common -pthread $(WARN) -I. -isystem $(GEN) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)

@@ -47,7 +47,7 @@ static rd_kafka_topic_partition_list_t *find_partitions(rd_kafka_t *rk)
 		for (int i = 0; i < md->topic_cnt; i++)
 			for (int p = 0; p < md->topics[i].partition_cnt; p++)
 				rd_kafka_topic_partition_list_add(list, TOPIC, p)->offset =
-				    RD_KAFKA_OFFSET_END;
+					RD_KAFKA_OFFSET_END;
 		rd_kafka_metadata_destroy(md);
 	}
 	rd_kafka_topic_destroy(topic);
@@ -59,11 +59,11 @@ static rd_kafka_topic_partition_list_t *find_partitions(rd_kafka_t *rk)
 static rd_kafka_t *consumer_new(const char *brokers)
 {
 	static const char *const settings[][2] = {
-	    {"group.id", "nightjar-bench"},
-	    {"enable.auto.commit", "false"},
-	    {"fetch.wait.max.ms", "100"},
-	    {"fetch.error.backoff.ms", "10"},
-	    {"topic.metadata.refresh.interval.ms", "500"},
+		{"group.id", "nightjar-bench"},
+		{"enable.auto.commit", "false"},
+		{"fetch.wait.max.ms", "100"},
+		{"fetch.error.backoff.ms", "10"},
+		{"topic.metadata.refresh.interval.ms", "500"},
 	};
 	char text[256];
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -93,7 +93,7 @@ static bool is_shell_of(const rd_kafka_message_t *message, pid_t pid)
 	json_t *alert = json_loadb(message->payload, message->len, 0, NULL);
 	const char *rule = json_string_value(json_object_get(alert, "rule"));
 	json_int_t found =
-	    json_integer_value(json_object_get(json_object_get(alert, "process"), "pid"));
+		json_integer_value(json_object_get(json_object_get(alert, "process"), "pid"));
 	bool is = rule && strcmp(rule, "reverse_shell") == 0 && found == pid;
 
 	json_decref(alert);
@@ -212,7 +212,7 @@ int main(int argc, char **argv)
 	size_t attacks = argc > 2 ? strtoul(argv[2], NULL, 10) : ATTACKS_DEFAULT;
 	const struct dev_options options = {.kafka = brokers, .duration_s = 600};
 	volatile uint64_t *at =
-	    mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	_cleanup_(dev_freep) struct dev *dev = NULL;
 	struct outcome quiet, loaded;
 	struct err e = {0};

@@ -225,13 +225,13 @@ struct load {
 };
 
 static const struct load loads[] = {
-    {"openclose", begin_one_file, op_openclose, 200000, 8},
-    {"openuniq", begin_files, op_openuniq, 20000, 1},
-    {"getppid", NULL, op_getppid, 3000000, 64},
-    {"forkexec", NULL, op_forkexec, 500, 1},
-    {"connect", begin_listener, op_connect, 10000, 1},
-    {"http_close", NULL, op_http_close, 5000, 1},
-    {"http_keep", NULL, op_http_keep, 15000, 1},
+	{"openclose", begin_one_file, op_openclose, 200000, 8},
+	{"openuniq", begin_files, op_openuniq, 20000, 1},
+	{"getppid", NULL, op_getppid, 3000000, 64},
+	{"forkexec", NULL, op_forkexec, 500, 1},
+	{"connect", begin_listener, op_connect, 10000, 1},
+	{"http_close", NULL, op_http_close, 5000, 1},
+	{"http_keep", NULL, op_http_keep, 15000, 1},
 };
 
 /* Opens files that nobody has opened before, until SIGTERM. */

@@ -33,10 +33,10 @@ struct load_row {
 };
 
 static const struct load_row rows[] = {
-    {"openclose", SERVER_NONE, "openclose"},	 {"openuniq", SERVER_NONE, "openuniq"},
-    {"getppid", SERVER_NONE, "getppid"},	 {"forkexec", SERVER_NONE, "forkexec"},
-    {"connect", SERVER_NONE, "connect"},	 {"redis", SERVER_REDIS, NULL},
-    {"nginx_close", SERVER_NGINX, "http_close"}, {"nginx_keep", SERVER_NGINX, "http_keep"},
+	{"openclose", SERVER_NONE, "openclose"},     {"openuniq", SERVER_NONE, "openuniq"},
+	{"getppid", SERVER_NONE, "getppid"},	     {"forkexec", SERVER_NONE, "forkexec"},
+	{"connect", SERVER_NONE, "connect"},	     {"redis", SERVER_REDIS, NULL},
+	{"nginx_close", SERVER_NGINX, "http_close"}, {"nginx_keep", SERVER_NGINX, "http_keep"},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -51,9 +51,9 @@ static const struct {
 	const char *figure;
 	const char *metric;
 } counters[COUNTERS] = {
-    [COUNTER_SHIPPED] = {"shipped", BENCH_METRIC_EVENTS},
-    [COUNTER_SUPPRESSED] = {"suppressed", BENCH_METRIC_SUPPRESSED},
-    [COUNTER_LOST] = {"lost", BENCH_METRIC_LOST},
+	[COUNTER_SHIPPED] = {"shipped", BENCH_METRIC_EVENTS},
+	[COUNTER_SUPPRESSED] = {"suppressed", BENCH_METRIC_SUPPRESSED},
+	[COUNTER_LOST] = {"lost", BENCH_METRIC_LOST},
 };
 
 struct overhead {
@@ -132,13 +132,14 @@ static pid_t start_nginx(const char *dir, uint16_t port)
 	pid_t pid;
 
 	buf_printf(
-	    &conf,
-	    "daemon off;\nworker_processes 1;\nuser root;\npid %s/pid;\nerror_log stderr crit;\n"
-	    "events { worker_connections 256; }\n"
-	    "http { access_log off; keepalive_requests 10000000; client_body_temp_path %s;\n"
-	    "proxy_temp_path %s; fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;\n"
-	    "server { listen 127.0.0.1:%u; root %s; } }\n",
-	    dir, dir, dir, dir, dir, dir, port, dir);
+		&conf,
+		"daemon off;\nworker_processes 1;\nuser root;\npid %s/pid;\nerror_log stderr "
+		"crit;\n"
+		"events { worker_connections 256; }\n"
+		"http { access_log off; keepalive_requests 10000000; client_body_temp_path %s;\n"
+		"proxy_temp_path %s; fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;\n"
+		"server { listen 127.0.0.1:%u; root %s; } }\n",
+		dir, dir, dir, dir, dir, dir, port, dir);
 	write_file(dir, "nginx.conf", buf_text(&conf));
 	write_file(dir, "index.html", "a page\nEND\n");
 	snprintf(path, sizeof(path), "%s/nginx.conf", dir);

@@ -68,8 +68,8 @@ static void session_message(void *ctx, struct listen_call *call, void *state, st
 	ack.seq = batch.head.seq;
 	answer.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_ACK;
 	answer.ack = &ack;
-	if (listen_send(call, (struct bytes){
-				  data, nightjar__v1__collector_message__pack(&answer, data)}) < 0)
+	if (listen_send(call, (struct bytes){data, nightjar__v1__collector_message__pack(
+							   &answer, data)}) < 0)
 		bench_die("the server cannot send an Ack");
 }
 
@@ -107,13 +107,13 @@ static void load_files(const char *dir, const char *name, struct tls_files *ret_
 static void serve(const char *dir, int port_pipe)
 {
 	static const struct listen_method methods[] = {
-	    {.path = METHOD,
-	     .roles = TLS_ROLE_AGENT,
-	     .open = session_open,
-	     .message = session_message,
-	     .half_closed = session_half_closed,
-	     .closed = session_closed},
-	    {.path = NULL},
+		{.path = METHOD,
+		 .roles = TLS_ROLE_AGENT,
+		 .open = session_open,
+		 .message = session_message,
+		 .half_closed = session_half_closed,
+		 .closed = session_closed},
+		{.path = NULL},
 	};
 	static const struct listen_method *const tables[] = {methods, NULL};
 	struct tls_files files;
@@ -280,16 +280,16 @@ static void make_certificates(const char *dir)
 {
 	static const char *const hosts[] = {"localhost", "127.0.0.1", NULL};
 	const struct tls_request server = {
-	    .name = "server",
-	    .identity = {.role = TLS_ROLE_COLLECTOR, .cluster = "c", .namespace = "n"},
-	    .hosts = hosts,
-	    .not_before_s = -60,
-	    .not_after_s = 3600};
+		.name = "server",
+		.identity = {.role = TLS_ROLE_COLLECTOR, .cluster = "c", .namespace = "n"},
+		.hosts = hosts,
+		.not_before_s = -60,
+		.not_after_s = 3600};
 	const struct tls_request agent = {
-	    .name = "agent",
-	    .identity = {.role = TLS_ROLE_AGENT, .cluster = "c", .namespace = "n", .node = "a"},
-	    .not_before_s = -60,
-	    .not_after_s = 3600};
+		.name = "agent",
+		.identity = {.role = TLS_ROLE_AGENT, .cluster = "c", .namespace = "n", .node = "a"},
+		.not_before_s = -60,
+		.not_after_s = 3600};
 	struct err e = {0};
 
 	if (tls_make_ca(dir, "c", 1, &e) < 0 || tls_make_cert(dir, &server, &e) < 0 ||

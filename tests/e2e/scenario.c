@@ -76,7 +76,7 @@ static void exec_scenario(const struct run *r, const char *const *argv)
 int run_start(const char *const *argv, uint16_t port, struct run *ret_run)
 {
 	struct run r = {
-	    .leader = -1, .port = port, .dir = "/tmp/nightjar-run-XXXXXX", .status = -1};
+		.leader = -1, .port = port, .dir = "/tmp/nightjar-run-XXXXXX", .status = -1};
 
 	/* What a scenario leaves behind becomes a child of this process, and run_done ends it. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !mkdtemp(r.dir) || chmod(r.dir, 0755) < 0)

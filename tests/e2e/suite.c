@@ -16,9 +16,9 @@ static struct {
 	struct dev *dev; /* NULL: scenarios only ($NJ_SCENARIOS_ONLY), or no permission */
 	struct run run;
 	struct attacker attacker;
-	/* Quiet rows that were performed, with the leaders of their sessions. */
+	/* Quiet rows that were performed; their runs are over. */
 	const struct scenario *rows[SUITE_ROWS_MAX];
-	pid_t leaders[SUITE_ROWS_MAX];
+	struct run runs[SUITE_ROWS_MAX];
 	size_t row_count;
 } suite = {.attacker = {.pid = -1, .result = -1}, .run = {.leader = -1}};
 
@@ -99,9 +99,9 @@ static void skip_without_permission(void)
 }
 
 /* What was reported about the run instead, for the message of a failure. */
-static void print_reported(size_t from)
+static void print_reported(const struct run *r, size_t from)
 {
-	struct wanted any = {.run = &suite.run};
+	struct wanted any = {.run = r};
 	json_t *alert;
 
 	while ((alert = dev_await_alert(suite.dev, &from, is_wanted, &any, 0)) != NULL) {
@@ -118,7 +118,7 @@ static void await_rule(const char *rule, size_t from)
 
 	if (dev_await_alert(suite.dev, &at, is_wanted, &w, HARNESS_ALERT_MS))
 		return;
-	print_reported(from);
+	print_reported(&suite.run, from);
 	fail_msg("no %s within %d ms (session leader %d, port %u)", rule, HARNESS_ALERT_MS,
 		 suite.run.leader, suite.run.port);
 }
@@ -136,23 +136,42 @@ void suite_attack(void **state)
 		await_rule(s->rule, from);
 }
 
-/* A reverse shell whose alert must come; the run of the row is set aside meanwhile. */
-static void canary(size_t from)
+/* An attack whose alert must come; the run of the row is set aside meanwhile. */
+static void canary(const struct scenario *s, size_t from)
 {
-	static const struct scenario row = {.argv = {"shell_dup2"}, .attacker = ATTACKER_SHELL};
 	struct run quiet = suite.run;
 
 	attacker_stop(&suite.attacker);
-	perform(&row);
-	await_rule("reverse_shell", from);
+	perform(s);
+	await_rule(s->rule, from);
+	attacker_stop(&suite.attacker);
 	run_done(&suite.run, dev_pid(suite.dev));
 	suite.run = quiet;
+}
+
+static void shell_canary(size_t from)
+{
+	static const struct scenario shell = {
+		.argv = {"shell_dup2"}, .rule = "reverse_shell", .attacker = ATTACKER_SHELL};
+
+	canary(&shell, from);
+}
+
+/* Fails when any alert of the whole suite tells of this run. */
+static void assert_unreported(const char *name, const struct run *r)
+{
+	struct wanted any = {.run = r};
+	size_t from = 0;
+
+	if (!dev_await_alert(suite.dev, &from, is_wanted, &any, 0))
+		return;
+	print_reported(r, 0);
+	fail_msg("reported, but nothing is wrong with %s", name);
 }
 
 void suite_quiet(void **state)
 {
 	const struct scenario *s = *state;
-	struct wanted any = {.run = &suite.run};
 	size_t from = 0;
 
 	skip_without_permission();
@@ -163,12 +182,27 @@ void suite_quiet(void **state)
 		return;
 	assert_true(suite.row_count < SUITE_ROWS_MAX);
 	suite.rows[suite.row_count] = s;
-	suite.leaders[suite.row_count++] = suite.run.leader;
-	canary(from);
-	if (dev_await_alert(suite.dev, &(size_t){from}, is_wanted, &any, 0)) {
-		print_reported(from);
-		fail_msg("reported, but nothing is wrong with %s", s->argv[0]);
-	}
+	suite.runs[suite.row_count++] = suite.run;
+	shell_canary(from);
+	assert_unreported(s->argv[0], &suite.run);
+}
+
+void suite_the_other_detectors_were_awake(void **state)
+{
+	static const struct scenario others[] = {
+		{.argv = {"scenario/scan-ports.py"},
+		 .rule = "lateral_scan",
+		 .attacker = ATTACKER_SINK},
+		{.argv = {"scenario/steal-environ.sh"}, .rule = "credential_theft"},
+	};
+
+	(void)state;
+	if (!suite.dev)
+		skip();
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		canary(&others[i], dev_alert_count(suite.dev));
+	for (size_t i = 0; i < suite.row_count; i++)
+		assert_unreported(suite.rows[i]->argv[0], &suite.runs[i]);
 }
 
 void suite_all_arrived_and_nothing_was_lost(void **state)

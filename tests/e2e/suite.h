@@ -32,6 +32,8 @@ void suite_attack(void **state);
 /* The ordinary act works, nothing is reported about it, and a canary attack that came after it was.
  */
 void suite_quiet(void **state);
+/* After the quiet rows: a scan and a theft are reported, and still nothing about any quiet row. */
+void suite_the_other_detectors_were_awake(void **state);
 /* Last: stops the product, which must end well, and reads the recording: the decisive events of
  * every quiet row are there, and no event was lost. */
 void suite_all_arrived_and_nothing_was_lost(void **state);

@@ -13,56 +13,56 @@
 #define TCP  ENDPOINT_KIND_TCP
 
 static const struct scenario popen_with_database = {
-    .argv = {"benign/popen-with-database.py"},
-    .decisive = {EXEC("dash", TCP, -1), EXEC("sort", PIPE, 0), EXEC("dash", PIPE, 0)},
+	.argv = {"benign/popen-with-database.py"},
+	.decisive = {EXEC("dash", TCP, -1), EXEC("sort", PIPE, 0), EXEC("dash", PIPE, 0)},
 };
 static const struct scenario pip_install = {
-    .argv = {"benign/pip-install.sh"},
-    .decisive = {CONNECT("python3.11"), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
+	.argv = {"benign/pip-install.sh"},
+	.decisive = {CONNECT("python3.11"), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
 };
 static const struct scenario npm_install = {
-    .argv = {"benign/npm-install.sh"},
-    .decisive = {EXEC("node", ENDPOINT_KIND_NONE, -1), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
+	.argv = {"benign/npm-install.sh"},
+	.decisive = {EXEC("node", ENDPOINT_KIND_NONE, -1), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
 };
 static const struct scenario ci_runner = {
-    .argv = {"benign/ci-runner.py"},
-    .decisive = {CONNECT("python3.11"), EXEC("bash", PIPE, 1), EXEC("uname", PIPE, 1)},
+	.argv = {"benign/ci-runner.py"},
+	.decisive = {CONNECT("python3.11"), EXEC("bash", PIPE, 1), EXEC("uname", PIPE, 1)},
 };
 static const struct scenario git_over_ssh = {
-    .argv = {"benign/git-ssh.sh"},
-    .decisive = {CONNECT("ssh"), EXEC("git", PIPE, 0), EXEC("dash", PIPE, 0)},
+	.argv = {"benign/git-ssh.sh"},
+	.decisive = {CONNECT("ssh"), EXEC("git", PIPE, 0), EXEC("dash", PIPE, 0)},
 };
 static const struct scenario ssh_command = {
-    .argv = {"benign/ssh-command.sh"},
-    .decisive = {CONNECT("ssh"), EXEC("bash", ENDPOINT_KIND_NONE, 0)},
+	.argv = {"benign/ssh-command.sh"},
+	.decisive = {CONNECT("ssh"), EXEC("bash", ENDPOINT_KIND_NONE, 0)},
 };
 static const struct scenario ssh_login = {
-    .argv = {"benign/ssh-login.py"},
-    .decisive = {CONNECT("ssh"), EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
+	.argv = {"benign/ssh-login.py"},
+	.decisive = {CONNECT("ssh"), EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
 };
 static const struct scenario accept_yes = {
-    .argv = {"benign/accept-yes.py"},
-    .decisive = {EXEC("dash", TCP, 0), EXEC("dash", TCP, 1)},
+	.argv = {"benign/accept-yes.py"},
+	.decisive = {EXEC("dash", TCP, 0), EXEC("dash", TCP, 1)},
 };
 static const struct scenario fastcgi = {
-    .argv = {"benign/fastcgi.py"},
-    .decisive = {EXEC("dash", ENDPOINT_KIND_UNIX, 0), EXEC("dash", PIPE, 1)},
+	.argv = {"benign/fastcgi.py"},
+	.decisive = {EXEC("dash", ENDPOINT_KIND_UNIX, 0), EXEC("dash", PIPE, 1)},
 };
 static const struct scenario health_check = {
-    .argv = {"benign/health-check.sh"},
-    .decisive = {CONNECT("curl")},
+	.argv = {"benign/health-check.sh"},
+	.decisive = {CONNECT("curl")},
 };
 static const struct scenario terminal = {
-    .argv = {"benign/terminal.py"},
-    .decisive = {EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
+	.argv = {"benign/terminal.py"},
+	.decisive = {EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
 };
 static const struct scenario packages = {
-    .argv = {"benign/packages.sh"},
-    .decisive = {EXEC("dpkg", ENDPOINT_KIND_NONE, -1), EXEC("apt-get", ENDPOINT_KIND_NONE, -1)},
+	.argv = {"benign/packages.sh"},
+	.decisive = {EXEC("dpkg", ENDPOINT_KIND_NONE, -1), EXEC("apt-get", ENDPOINT_KIND_NONE, -1)},
 };
 static const struct scenario build = {
-    .argv = {"benign/build.sh"},
-    .decisive = {EXEC("make", ENDPOINT_KIND_NONE, -1), EXEC("hello", PIPE, 1)},
+	.argv = {"benign/build.sh"},
+	.decisive = {EXEC("make", ENDPOINT_KIND_NONE, -1), EXEC("hello", PIPE, 1)},
 };
 
 #define QUIET(title, row)                                                                          \
@@ -74,20 +74,24 @@ static const struct scenario build = {
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    QUIET("popen_of_a_server_with_a_database_connection", popen_with_database),
-	    QUIET("pip_install", pip_install),
-	    QUIET("npm_install", npm_install),
-	    QUIET("ci_runner_that_streams_its_output", ci_runner),
-	    QUIET("git_over_ssh", git_over_ssh),
-	    QUIET("ssh_with_a_command", ssh_command),
-	    QUIET("interactive_ssh_login", ssh_login),
-	    QUIET("service_with_accept_yes", accept_yes),
-	    QUIET("fastcgi_responder", fastcgi),
-	    QUIET("health_check_of_three_hosts", health_check),
-	    QUIET("shell_in_a_terminal", terminal),
-	    QUIET("package_manager", packages),
-	    QUIET("build_with_make", build),
-	    cmocka_unit_test(suite_all_arrived_and_nothing_was_lost),
+		QUIET("popen_of_a_server_with_a_database_connection", popen_with_database),
+		QUIET("pip_install", pip_install),
+		QUIET("npm_install", npm_install),
+		QUIET("ci_runner_that_streams_its_output", ci_runner),
+		QUIET("git_over_ssh", git_over_ssh),
+		QUIET("ssh_with_a_command", ssh_command),
+		QUIET("interactive_ssh_login", ssh_login),
+		QUIET("service_with_accept_yes", accept_yes),
+		QUIET("fastcgi_responder", fastcgi),
+		QUIET("health_check_of_three_hosts", health_check),
+		QUIET("shell_in_a_terminal", terminal),
+		QUIET("package_manager", packages),
+		QUIET("build_with_make", build),
+		{.name = "the_other_detectors_were_awake",
+		 .test_func = suite_the_other_detectors_were_awake,
+		 .teardown_func = suite_clean},
+		{.name = "all_arrived_and_nothing_was_lost",
+		 .test_func = suite_all_arrived_and_nothing_was_lost},
 	};
 
 	return cmocka_run_group_tests_name("quiet", tests, suite_begin, suite_end);
