@@ -62,6 +62,8 @@ void wire_encode_begin(struct wire_encoder *enc);
  * definition is larger than a batch; -ENOMEM: this batch is lost and the next opens an epoch. */
 int wire_encode_event(struct wire_encoder *enc, const struct event *event) must_check;
 void wire_encode_loss(struct wire_encoder *enc, const struct loss *loss);
+/* How large the batch is so far. */
+size_t wire_encoder_bytes(const struct wire_encoder *enc);
 
 /* What has been added since wire_encode_begin. The bytes are whole fields of a nightjar.v1.Batch,
  * valid until the next begin. */

@@ -492,6 +492,11 @@ void wire_encode_loss(struct wire_encoder *enc, const struct loss *loss)
 
 /* ---- batches ---- */
 
+size_t wire_encoder_bytes(const struct wire_encoder *enc)
+{
+	return enc->definitions.len + enc->body.len;
+}
+
 int wire_encode_parts(const struct wire_encoder *enc, struct wire_parts *ret_parts)
 {
 	if (buf_error(&enc->definitions) < 0 || buf_error(&enc->body) < 0)

@@ -42,6 +42,11 @@ typedef void (*capture_event_fn)(void *ctx, const struct event *event);
 /* Handles at most max_records waiting records. Returns how many records it handled. */
 int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx) must_check;
 
+/* Hands out what runs now, parents before children: an exec event of each process's image with its
+ * endpoints, as if it had just been executed (time: its exec_ns, or its start). For a collector that
+ * knows nothing of this node. 0 or negative. */
+int capture_snapshot(struct capture *c, capture_event_fn handle, void *ctx) must_check;
+
 /* Losses since the last call; fills at most max and returns how many. */
 uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max);
 /* Rows of the coverage table. */

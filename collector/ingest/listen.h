@@ -70,8 +70,7 @@ struct listen_config {
 	const char *address; /* "HOST:PORT"; port 0: any */
 	const struct tls_files *files;
 	unsigned int threads;
-	/* Tables, each ended by a NULL path; NULL-ended. They and the array outlive the listener. */
-	const struct listen_method *const *methods;
+	const struct listen_method *const *methods; /* tables, each ended by a NULL path; NULL-ended */
 	struct metrics *metrics;
 };
 

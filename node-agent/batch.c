@@ -1,0 +1,217 @@
+/* Filling and closing of batches; see batch.h. */
+#include "node-agent/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "node-agent/event_class.h"
+
+struct batch {
+	struct batch_config config;
+	struct wire_encoder *enc;
+	bool open;
+	uint32_t event_count;
+	uint64_t opened_ns;
+	uint64_t closed_ns; /* the last one */
+	uint64_t checked_ns;
+	uint64_t epoch_ns;  /* when the present epoch began */
+	int64_t wall_offset_ns;
+	uint32_t generation;
+	struct spool_counts counts; /* of what the open batch holds */
+	/* Losses that wait for the next batch. */
+	uint64_t pending[LOSS_REASON_MAX][NJ_CLASS_MAX];
+	bool has_pending;
+	struct batch_stats stats;
+};
+
+struct batch *batch_new(const struct batch_config *config)
+{
+	_cleanup_(batch_freep) struct batch *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->config = *config;
+	b->enc = wire_encoder_new(config->max_definitions);
+	return b->enc ? take_ptr(b) : NULL;
+}
+
+void batch_free(struct batch *b)
+{
+	if (!b)
+		return;
+	wire_encoder_free(b->enc);
+	free(b);
+}
+
+void batch_set_generation(struct batch *b, uint32_t generation)
+{
+	b->generation = generation;
+}
+
+void batch_set_wall_offset(struct batch *b, int64_t wall_offset_ns)
+{
+	b->wall_offset_ns = wall_offset_ns;
+}
+
+static void note(struct batch *b, enum loss_reason reason, enum nj_class class, uint64_t count)
+{
+	if (count == 0)
+		return;
+	b->pending[reason][class] += count;
+	b->has_pending = true;
+}
+
+static void note_counts(struct batch *b, enum loss_reason reason, const struct spool_counts *counts)
+{
+	for (int class = 0; class < NJ_CLASS_MAX; class++) {
+		note(b, reason, (enum nj_class)class, counts->events[class]);
+		b->stats.lost += counts->events[class];
+	}
+}
+
+static enum nj_class class_of_name(const char *name)
+{
+	for (int class = 0; class < NJ_CLASS_MAX; class++)
+		if (strcmp(event_class_name((enum nj_class)class), name) == 0)
+			return (enum nj_class)class;
+	return NJ_CLASS_PROCESS;
+}
+
+void batch_add_loss(struct batch *b, const struct loss *loss)
+{
+	if (loss->reason > 0 && loss->reason < LOSS_REASON_MAX)
+		note(b, loss->reason, class_of_name(loss->class), loss->count);
+}
+
+static void begin(struct batch *b, uint64_t now_ns)
+{
+	if (b->open)
+		return;
+	if (wire_encoder_epoch_full(b->enc) || now_ns - b->epoch_ns >= b->config.epoch_ns) {
+		wire_encoder_new_epoch(b->enc);
+		b->epoch_ns = now_ns;
+	}
+	wire_encode_begin(b->enc);
+	b->open = true;
+	b->opened_ns = now_ns;
+	b->event_count = 0;
+	b->counts = (struct spool_counts){0};
+}
+
+/* A loss report counts as what it reports: should its batch be dropped, it is a loss again. */
+static void write_pending(struct batch *b)
+{
+	for (int reason = 0; reason < LOSS_REASON_MAX; reason++) {
+		for (int class = 0; class < NJ_CLASS_MAX; class++) {
+			const struct loss loss = {(enum loss_reason)reason,
+						  event_class_name((enum nj_class)class),
+						  b->pending[reason][class]};
+
+			if (loss.count == 0)
+				continue;
+			wire_encode_loss(b->enc, &loss);
+			b->counts.events[class] += loss.count;
+			b->pending[reason][class] = 0;
+		}
+	}
+	b->has_pending = false;
+}
+
+static void close_batch(struct batch *b, uint64_t now_ns)
+{
+	struct spool_batch out = {.wall_offset_ns = b->wall_offset_ns, .policy_generation = b->generation};
+	struct spool_counts dropped = {0};
+
+	if (b->has_pending)
+		write_pending(b);
+	b->open = false;
+	b->closed_ns = now_ns;
+	out.counts = b->counts;
+	if (wire_encode_parts(b->enc, &out.parts) < 0) {
+		note_counts(b, LOSS_REASON_QUEUE, &b->counts);
+		return;
+	}
+	if (spool_push(b->config.spool, &out, &dropped) < 0)
+		wire_encoder_new_epoch(b->enc);
+	note_counts(b, LOSS_REASON_QUEUE, &dropped);
+	b->stats.batches++;
+}
+
+/* One more try in a fresh batch when this one, or its epoch, is full. */
+static int encode(struct batch *b, const struct event *event, uint64_t now_ns)
+{
+	int r;
+
+	begin(b, now_ns);
+	r = wire_encode_event(b->enc, event);
+	if (r != -ENOSPC && !(r == -EINVAL && b->event_count > 0))
+		return r;
+	close_batch(b, now_ns);
+	begin(b, now_ns);
+	return wire_encode_event(b->enc, event);
+}
+
+void batch_add(struct batch *b, const struct event *event, uint64_t now_ns)
+{
+	enum nj_class class = event_class(event);
+	int r = encode(b, event, now_ns);
+
+	if (r == -ENOMEM) { /* what was in the batch is gone as well */
+		b->counts.events[class]++;
+		note_counts(b, LOSS_REASON_QUEUE, &b->counts);
+		b->open = false;
+		return;
+	}
+	if (r < 0) {
+		note(b, LOSS_REASON_DECODE, class, 1);
+		b->stats.lost++;
+		return;
+	}
+	b->stats.events++;
+	b->event_count++;
+	b->counts.events[class]++;
+	if (b->event_count >= b->config.max_events || wire_encoder_bytes(b->enc) >= b->config.max_bytes)
+		close_batch(b, now_ns);
+}
+
+static bool has_content(const struct batch *b)
+{
+	return (b->open && b->event_count > 0) || b->has_pending;
+}
+
+void batch_flush(struct batch *b, uint64_t now_ns)
+{
+	if (!has_content(b))
+		return;
+	begin(b, now_ns);
+	close_batch(b, now_ns);
+}
+
+void batch_turn(struct batch *b, uint64_t now_ns)
+{
+	bool rested = now_ns - b->closed_ns >= b->config.interval_ns;
+	bool aged = b->open && now_ns - b->opened_ns >= b->config.age_ns;
+
+	b->checked_ns = now_ns;
+	if (aged || (rested && spool_unsent(b->config.spool) == 0))
+		batch_flush(b, now_ns);
+}
+
+uint64_t batch_deadline_ns(const struct batch *b)
+{
+	/* A batch that is held back only by an earlier one is looked at again after another interval. */
+	uint64_t from = b->closed_ns > b->checked_ns ? b->closed_ns : b->checked_ns;
+	uint64_t age = (b->open ? b->opened_ns : b->closed_ns) + b->config.age_ns;
+	uint64_t next = from + b->config.interval_ns;
+
+	if (b->closed_ns + b->config.interval_ns > b->checked_ns)
+		next = b->closed_ns + b->config.interval_ns;
+	if (!has_content(b))
+		return 0;
+	return next < age ? next : age;
+}
+
+void batch_stats(const struct batch *b, struct batch_stats *ret_stats)
+{
+	*ret_stats = b->stats;
+}

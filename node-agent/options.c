@@ -1,0 +1,147 @@
+/* The agent's option table; see options.h. */
+#include "node-agent/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define AT(field) offsetof(struct agent_settings, field)
+#define MS	  1000000ULL
+#define SEC	  (1000 * MS)
+
+static const struct opt rows[] = {
+	{.key = "node.name", .type = OPT_TEXT, .offset = AT(node_name), .fallback = "",
+	 .help = "name of this node, as in its certificate; empty: the host's name"},
+	{.key = "node.cluster", .type = OPT_TEXT, .offset = AT(node_cluster), .fallback = "default",
+	 .help = "name of the cluster, as in the certificate"},
+	{.key = "collector.address", .type = OPT_TEXT, .offset = AT(collector_address), .fallback = "",
+	 .help = "HOST:PORT of the collector"},
+	{.key = "collector.server_name", .type = OPT_TEXT, .offset = AT(collector_server_name), .fallback = "",
+	 .help = "name that the collector's certificate must carry; empty: HOST of the address"},
+	{.key = "tls.ca", .type = OPT_PATH, .offset = AT(tls_ca), .fallback = "",
+	 .help = "PEM file with the CA that signed the collector's certificate"},
+	{.key = "tls.cert", .type = OPT_PATH, .offset = AT(tls_cert), .fallback = "",
+	 .help = "PEM file with this node's certificate"},
+	{.key = "tls.key", .type = OPT_PATH, .offset = AT(tls_key), .fallback = "",
+	 .help = "PEM file with this node's key"},
+	{.key = "capture.ring_bytes", .type = OPT_SIZE, .offset = AT(ring_bytes), .fallback = "2MiB",
+	 .min = 64 << 10, .max = 256 << 20,
+	 .help = "kernel rings of all CPUs together, in bytes; their pages count twice in resident memory"},
+	{.key = "capture.processes", .type = OPT_COUNT, .offset = AT(max_processes), .fallback = "16384",
+	 .min = 256, .max = 1 << 20, .help = "processes that are known at a time"},
+	{.key = "capture.env_names", .type = OPT_LIST, .offset = AT(env_names),
+	 .fallback = "LD_PRELOAD,LD_LIBRARY_PATH,HISTFILE,SSH_CONNECTION",
+	 .help = "environment variables whose values are reported with an exec"},
+	{.key = "capture.open_names", .type = OPT_LIST, .offset = AT(open_names), .fallback = "",
+	 .help = "names of files whose opening is reported until the collector's policy arrives"},
+	{.key = "batch.events", .type = OPT_COUNT, .offset = AT(batch_events), .fallback = "1024",
+	 .min = 1, .max = 4096, .help = "events in a full batch"},
+	{.key = "batch.bytes", .type = OPT_SIZE, .offset = AT(batch_bytes), .fallback = "256KiB",
+	 .min = 1024, .max = 1 << 20, .help = "bytes in a full batch"},
+	{.key = "batch.interval", .type = OPT_DURATION, .offset = AT(batch_interval_ns), .fallback = "1ms",
+	 .max = SEC, .help = "least time between two batches that are not full"},
+	{.key = "batch.age", .type = OPT_DURATION, .offset = AT(batch_age_ns), .fallback = "5ms",
+	 .min = 1, .max = 10 * SEC, .help = "longest time that an event waits for its batch to fill"},
+	{.key = "uplink.memory", .type = OPT_SIZE, .offset = AT(uplink_memory_bytes), .fallback = "2MiB",
+	 .min = 64 << 10, .max = 1 << 30,
+	 .help = "bytes of batches that wait for an acknowledgement; beyond it the oldest are dropped and counted"},
+	{.key = "uplink.in_flight", .type = OPT_COUNT, .offset = AT(uplink_in_flight), .fallback = "64",
+	 .min = 1, .max = 4096, .help = "batches that are sent ahead of their acknowledgement"},
+	{.key = "uplink.heartbeat", .type = OPT_DURATION, .offset = AT(heartbeat_ns), .fallback = "500ms",
+	 .min = 10 * MS, .max = 60 * SEC, .help = "a sign of life after this time without a batch"},
+	{.key = "uplink.backoff_min", .type = OPT_DURATION, .offset = AT(backoff_min_ns), .fallback = "100ms",
+	 .min = MS, .max = 60 * SEC, .help = "wait before the second attempt to connect; doubles with each"},
+	{.key = "uplink.backoff_max", .type = OPT_DURATION, .offset = AT(backoff_max_ns), .fallback = "10s",
+	 .min = MS, .max = 3600 * SEC, .help = "longest wait between two attempts to connect"},
+	{.key = "uplink.drain", .type = OPT_DURATION, .offset = AT(drain_ns), .fallback = "5s",
+	 .max = 60 * SEC, .help = "longest wait for the last acknowledgements when the agent stops"},
+	{.key = "log.level", .type = OPT_CHOICE, .offset = AT(log_level), .fallback = "info",
+	 .choices = "error|warning|info|debug", .help = "most detailed lines on stderr"},
+};
+
+const struct optable agent_options = {
+	.program = "nightjar-agent",
+	.summary = "captures what containers do on this node and sends it to the collector",
+	.usage = "  --probe         print what this kernel lets the agent capture, and exit\n"
+		 "  --print-events  print events as JSON lines, without a collector\n",
+	.opts = rows,
+	.count = sizeof(rows) / sizeof(rows[0]),
+};
+
+static int read_modes(char *const *rest, enum agent_mode *ret_mode, struct err *e)
+{
+	*ret_mode = AGENT_RUN;
+	for (; rest && *rest; rest++) {
+		if (strcmp(*rest, "--probe") == 0)
+			*ret_mode = AGENT_PROBE;
+		else if (strcmp(*rest, "--print-events") == 0)
+			*ret_mode = AGENT_PRINT_EVENTS;
+		else
+			return optable_refuse(&agent_options, *rest, e);
+	}
+	return 0;
+}
+
+static int name_node(struct agent_settings *settings, struct err *e)
+{
+	char host[256] = "";
+
+	if (settings->node_name[0])
+		return 0;
+	if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
+		return err_set(e, -EINVAL, "this host has no name: set node.name");
+	free(settings->node_name);
+	settings->node_name = strdup(host);
+	return settings->node_name ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+int options_load(int argc, char **argv, struct agent_settings *ret_settings, enum agent_mode *ret_mode,
+		 struct err *e)
+{
+	_cleanup_(freep) char **rest = NULL;
+	_cleanup_(options_done) struct agent_settings settings = {0};
+	int action = optable_load(&agent_options, &settings, argc, argv, NULL, &rest, e);
+	int r;
+
+	if (action < 0)
+		return action;
+	if (action == OPT_HELP || action == OPT_VERSION)
+		return action;
+	r = read_modes(rest, ret_mode, e);
+	if (r < 0)
+		return r;
+	r = name_node(&settings, e);
+	if (r < 0)
+		return r;
+	if (settings.backoff_min_ns > settings.backoff_max_ns)
+		return err_set(e, -EINVAL, "uplink.backoff_min is more than uplink.backoff_max");
+	*ret_settings = settings;
+	settings = (struct agent_settings){0};
+	return action;
+}
+
+int options_check_uplink(const struct agent_settings *settings, struct err *e)
+{
+	const struct {
+		const char *key, *value;
+	} needed[] = {
+		{"collector.address", settings->collector_address},
+		{"tls.ca", settings->tls_ca},
+		{"tls.cert", settings->tls_cert},
+		{"tls.key", settings->tls_key},
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!needed[i].value[0])
+			return err_set(e, -EINVAL, "%s is not set: the agent needs it to reach the collector",
+				       needed[i].key);
+	return 0;
+}
+
+void options_done(struct agent_settings *settings)
+{
+	optable_done(&agent_options, settings);
+}

@@ -1,0 +1,127 @@
+/* Hello, heartbeat and the collector's messages; see uplink_message.h. */
+#include "node-agent/uplink_message.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+#include "common/version.h"
+#include "nightjar/v1/agent.pb-c.h"
+#include "node-agent/event_class.h"
+
+#define COVERAGE_MAX 32
+
+static char *unconst(const char *text)
+{
+	return (char *)(uintptr_t)text; /* protobuf-c's structs are not const; packing changes nothing */
+}
+
+static int write_message(const Nightjar__V1__AgentMessage *message, struct buf *out)
+{
+	uint8_t *room = buf_extend(out, nightjar__v1__agent_message__get_packed_size(message));
+
+	if (room)
+		(void)nightjar__v1__agent_message__pack(message, room);
+	return buf_error(out);
+}
+
+static size_t list_coverage(const struct uplink_config *config, Nightjar__V1__Coverage *rows,
+			    Nightjar__V1__Coverage **list)
+{
+	size_t count = 0;
+
+	for (; count < config->coverage_count && count < COVERAGE_MAX; count++) {
+		nightjar__v1__coverage__init(&rows[count]);
+		rows[count].class_ = unconst(config->coverage[count].class);
+		rows[count].state = unconst(config->coverage[count].state);
+		rows[count].reason = unconst(config->coverage[count].reason);
+		list[count] = &rows[count];
+	}
+	return count;
+}
+
+int uplink_write_hello(const struct uplink_config *config, uint64_t resume_seq, struct buf *out)
+{
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
+	Nightjar__V1__Coverage rows[COVERAGE_MAX], *list[COVERAGE_MAX];
+	struct utsname name = {0};
+
+	(void)uname(&name);
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
+	message.hello = &hello;
+	hello.cluster = unconst(config->cluster);
+	hello.node = unconst(config->node);
+	hello.boot_id = unconst(config->boot_id);
+	hello.kernel = name.release;
+	hello.agent_version = unconst(NIGHTJAR_VERSION);
+	hello.n_coverage = list_coverage(config, rows, list);
+	hello.coverage = list;
+	hello.resume_seq = resume_seq;
+	return write_message(&message, out);
+}
+
+int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struct selfstats *stats,
+			   struct buf *out)
+{
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__Heartbeat beat = NIGHTJAR__V1__HEARTBEAT__INIT;
+
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT;
+	message.heartbeat = &beat;
+	beat.boot_ns = boot_ns;
+	beat.wall_offset_ns = wall_offset_ns;
+	beat.rss_bytes = stats->rss_bytes;
+	beat.cpu_ns = stats->cpu_ns;
+	return write_message(&message, out);
+}
+
+static uint32_t class_bits(const Nightjar__V1__Policy *policy)
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < policy->n_classes; i++)
+		for (int class = 0; class < NJ_CLASS_MAX; class++)
+			if (strcmp(policy->classes[i], event_class_name((enum nj_class)class)) == 0)
+				bits |= 1U << class;
+	return bits;
+}
+
+static void handle_policy(const Nightjar__V1__Policy *in, const struct uplink_handlers *handlers)
+{
+	const struct uplink_policy policy = {
+		.generation = in->generation,
+		.classes = class_bits(in),
+		.open_names = in->open_names,
+		.open_name_count = in->n_open_names,
+	};
+
+	handlers->policy(handlers->ctx, &policy);
+}
+
+int uplink_read(struct bytes message, const struct uplink_handlers *handlers)
+{
+	Nightjar__V1__CollectorMessage *in =
+		nightjar__v1__collector_message__unpack(NULL, message.len, message.data);
+
+	if (!in)
+		return -EBADMSG;
+	switch (in->body_case) {
+	case NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_ACK:
+		handlers->ack(handlers->ctx, in->ack->seq);
+		break;
+	case NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_NEED_EPOCH:
+		handlers->need_epoch(handlers->ctx);
+		break;
+	case NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_POLICY:
+		handle_policy(in->policy, handlers);
+		break;
+	case NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_THROTTLE:
+		handlers->throttle(handlers->ctx, in->throttle->max_batches_in_flight);
+		break;
+	default:
+		break;
+	}
+	nightjar__v1__collector_message__free_unpacked(in, NULL);
+	return 0;
+}
