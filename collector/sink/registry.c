@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "collector/sink/sink_kafka.h"
 #include "collector/sink/sink_log.h"
 
 static const struct sink_type *const types[] = {
 	&sink_log_type,
+	&sink_kafka_type,
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
