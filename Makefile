@@ -93,11 +93,12 @@ $(PROTO_SET): $(PROTO) $(wildcard proto/grpc/*/*/*.proto)
 
 build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
-	$(Q)clang -target bpf -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Werror -I. -c $< -o $@
+	$(Q)clang -target bpf -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -c $< -o $@
 
+# Definitions first: the linker loses a map's place when it meets the extern declaration before.
 $(SKELETON): $(BPF_OBJ)
 	@mkdir -p $(@D)
-	$(Q)bpftool gen object build/bpf/nightjar.o $^
+	$(Q)bpftool gen object build/bpf/nightjar.o $(filter %/maps.bpf.o,$^) $(filter-out %/maps.bpf.o,$^)
 	$(Q)bpftool gen skeleton build/bpf/nightjar.o name nightjar_bpf > $@
 
 # ---- objects and programs ---------------------------------------------------------------------

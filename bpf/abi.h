@@ -84,7 +84,9 @@ enum nj_endpoint_kind {
  *   FIFO     inode              device
  *   pty      index              devpts device
  *   UNIX     own socket inode   peer's socket inode, 0 unknown
- *   TCP UDP  socket cookie      network namespace inode */
+ *   TCP      socket cookie      network namespace inode
+ *   UDP      1 << 63 | socket inode, which unlike a cookie exists from the start; TCP too as long
+ *            as a socket was never connected, listened on or accepted */
 struct nj_endpoint {
 	__u8 kind; /* enum nj_endpoint_kind */
 	__u8 mode; /* NJ_EP_READ | NJ_EP_WRITE */
@@ -117,7 +119,7 @@ struct nj_creds {
 
 struct nj_file {
 	__u64 inode;
-	__u64 device;	  /* as in struct stat: MKDEV of the superblock, kernel encoding */
+	__u64 device;	  /* of the superblock, kernel encoding: major << 20 | minor */
 	__u32 generation;
 	__u32 mode; /* file type and permissions */
 	__u32 uid;
@@ -154,7 +156,16 @@ struct nj_exit {
 	__u32 pad;
 };
 
-/* head.task is the socket's owner, from socket storage: the current task is any process. */
+/* Who a socket belongs to, as it is kept with the socket. */
+struct nj_owner {
+	struct nj_task task;
+	__u64 cgroup;
+	__u32 hierarchy;
+	__u32 tid;
+};
+
+/* head.task is the socket's owner, from socket storage: the current task is any process. Sockets
+ * without an owner (not yet accepted) are not reported. */
 struct nj_tcp {
 	struct nj_head head;
 	__u8 old_state;
@@ -213,12 +224,36 @@ struct nj_cgroup {
 	__u16 pad[3];
 };
 
-#define NJ_ENDPOINT_FDS	 64
-#define NJ_ENDPOINTS_MAX 16
-#define NJ_PATH_MAX	 1024
-#define NJ_AREA_MAX	 4096 /* arguments and environment together */
-#define NJ_RAW_MAX	 256
+#define NJ_ENDPOINT_FDS	  64
+#define NJ_ENDPOINTS_MAX  16
+#define NJ_PATH_MAX	  1024 /* with the final NUL, as every path in a record */
+#define NJ_ARGS_MAX	  2048
+#define NJ_ENV_MAX	  2048
+#define NJ_RAW_MAX	  256
+#define NJ_NAME_MAX	  64 /* of a path component in the policy */
+#define NJ_OPEN_NAMES_MAX 256
 
+/* Key of the policy's map of names: padded with zeros, terminated. */
+struct nj_name {
+	char text[NJ_NAME_MAX];
+};
+
+/* What the agent changes while the programs run, by plain stores: a program that reads an old value
+ * for one event does no harm. */
+struct nj_settings {
+	__u32 own_tgid;	  /* the agent, as the first pid namespace numbers it */
+	__u32 generation; /* of the policy */
+	__u32 classes;	  /* bits 1 << enum nj_class */
+	__u32 pad;
+	/* System calls of the wanted classes, one bit per number. */
+	__u64 calls[8];
+	__u64 compat_calls[8];
+	/* By length of a name, a bit for each first character (its low six bits) that the map of
+	 * names knows: what most opens fail on. */
+	__u64 name_mask[NJ_NAME_MAX];
+};
+
+_Static_assert(sizeof(struct nj_settings) == 656, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
 _Static_assert(sizeof(struct nj_head) == 48, "abi");
 _Static_assert(sizeof(struct nj_endpoint) == 64, "abi");
@@ -227,6 +262,7 @@ _Static_assert(sizeof(struct nj_creds) == 32, "abi");
 _Static_assert(sizeof(struct nj_file) == 32, "abi");
 _Static_assert(sizeof(struct nj_exec) == 160, "abi");
 _Static_assert(sizeof(struct nj_exit) == 56, "abi");
+_Static_assert(sizeof(struct nj_owner) == 32, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 120, "abi");
 _Static_assert(sizeof(struct nj_socket_call) == 120, "abi");
 _Static_assert(sizeof(struct nj_open) == 168, "abi");

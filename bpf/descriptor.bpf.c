@@ -1,0 +1,51 @@
+/* Descriptors that come to stand for a conversation: copies of one, and new pairs. A copy of a
+ * regular file says nothing and stays in the kernel. */
+#include "bpf/emit.bpf.h"
+#include "bpf/fdinfo.bpf.h"
+#include "bpf/file.bpf.h"
+
+int descriptor_copied(__s64 result, int old_fd)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct file *file = fdinfo_current_file(result);
+	struct nj_dup *dup;
+
+	if (!s || !file || result == old_fd)
+		return 0;
+	if (fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK) == NJ_EP_NONE)
+		return 0;
+	dup = emit_reserve(struct nj_dup, NJ_CLASS_DESCRIPTOR);
+	if (!dup)
+		return 0;
+	emit_head(&dup->head, NJ_DUP, sizeof(*dup));
+	dup->old_fd = old_fd;
+	dup->new_fd = (__s32)result;
+	dup->endpoint = s->endpoints[ENDPOINT_SLOT];
+	bpf_ringbuf_submit(dup, 0);
+	return 0;
+}
+
+int descriptor_pair_made(__u64 fds_address)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	int fds[2] = {-1, -1};
+	struct file *file[2];
+	struct nj_pipe *pipe;
+
+	bpf_probe_read_user(fds, sizeof(fds), (void *)fds_address);
+	file[0] = fdinfo_current_file(fds[0]);
+	file[1] = fdinfo_current_file(fds[1]);
+	if (!s || !file[0] || !file[1])
+		return 0;
+	if (fdinfo_endpoint((__u64)file[0], fds[0], 0, SCRATCH_HOOK) == NJ_EP_NONE ||
+	    fdinfo_endpoint((__u64)file[1], fds[1], 1, SCRATCH_HOOK) == NJ_EP_NONE)
+		return 0;
+	pipe = emit_reserve(struct nj_pipe, NJ_CLASS_DESCRIPTOR);
+	if (!pipe)
+		return 0;
+	emit_head(&pipe->head, NJ_PIPE, sizeof(*pipe));
+	pipe->ends[0] = s->endpoints[0];
+	pipe->ends[1] = s->endpoints[1];
+	bpf_ringbuf_submit(pipe, 0);
+	return 0;
+}

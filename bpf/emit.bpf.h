@@ -1,0 +1,85 @@
+/* Into the rings: every record leaves through here, and one that finds no room is counted. */
+#pragma once
+
+#include "bpf/maps.bpf.h"
+#include "bpf/settings.bpf.h"
+#include "bpf/task.bpf.h"
+
+static __always_inline void *emit_ring(__u32 class)
+{
+	__u32 row = 0;
+
+	if (class != NJ_CLASS_PROCESS && class != NJ_CLASS_CGROUP)
+		row = 1 + bpf_get_smp_processor_id() % (ring_count ?: 1);
+	return bpf_map_lookup_elem(&rings, &row);
+}
+
+static __always_inline void emit_lost(__u32 class)
+{
+	__u32 zero = 0;
+	struct loss_row *row = bpf_map_lookup_elem(&losses, &zero);
+
+	/* An interrupt may count on the same CPU in between. */
+	if (row && class < NJ_CLASS_MAX)
+		__sync_fetch_and_add(&row->lost[class], 1);
+}
+
+static __always_inline struct scratch *emit_scratch(__u32 row)
+{
+	return bpf_map_lookup_elem(&scratches, &row);
+}
+
+/* Everything of a head but who acts. */
+static __always_inline void emit_head_init(struct nj_head *head, __u8 type, __u16 size)
+{
+	head->size = size;
+	head->type = type;
+	head->cpu = (__u8)bpf_get_smp_processor_id();
+	head->time = bpf_ktime_get_boot_ns();
+	head->generation = settings.generation;
+}
+
+static __always_inline void emit_head_task(struct nj_head *head, const struct task_struct *task)
+{
+	head->tid = (__u32)task->pid;
+	task_identity(task, &head->task);
+	task_cgroup(task, &head->cgroup, &head->hierarchy);
+}
+
+static __always_inline void emit_head(struct nj_head *head, __u8 type, __u16 size)
+{
+	emit_head_init(head, type, size);
+	emit_head_task(head, bpf_get_current_task_btf());
+}
+
+static __always_inline void emit_head_owner(struct nj_head *head, __u8 type, __u16 size,
+				   const struct nj_owner *owner)
+{
+	emit_head_init(head, type, size);
+	head->tid = owner->tid;
+	head->task = owner->task;
+	head->cgroup = owner->cgroup;
+	head->hierarchy = owner->hierarchy;
+}
+
+/* Copies a finished record out. */
+static __always_inline void emit_record(const void *record, __u32 size, __u32 class)
+{
+	void *ring = emit_ring(class);
+
+	if (!ring || bpf_ringbuf_output(ring, (void *)record, size, 0))
+		emit_lost(class);
+}
+
+/* A zeroed record of fixed size in the ring itself, to be filled and submitted; NULL when there is
+ * no room, which is counted. */
+#define emit_reserve(type, class)                                                                  \
+	({                                                                                         \
+		void *ring_ = emit_ring(class);                                                    \
+		type *record_ = ring_ ? bpf_ringbuf_reserve(ring_, sizeof(type), 0) : NULL;        \
+		if (record_)                                                                       \
+			__builtin_memset(record_, 0, sizeof(type));                                \
+		else                                                                               \
+			emit_lost(class);                                                          \
+		record_;                                                                           \
+	})

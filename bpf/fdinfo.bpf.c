@@ -1,0 +1,142 @@
+/* From a struct file to the endpoint of a conversation, and the walk over a process's descriptors.
+ * The tests are ordered so that a regular file costs two reads. */
+#include "bpf/fdinfo.bpf.h"
+#include "bpf/emit.bpf.h"
+
+static __always_inline __u16 at_most_u16(__u32 n)
+{
+	return n > 0xffff ? 0xffff : (__u16)n;
+}
+
+static __always_inline void fill_pipe(struct inode *inode, struct nj_endpoint *ep)
+{
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct pipe_inode_info *pipe = BPF_CORE_READ(inode, i_pipe);
+
+	ep->id = BPF_CORE_READ(inode, i_ino);
+	ep->readers = at_most_u16(BPF_CORE_READ(pipe, readers));
+	ep->writers = at_most_u16(BPF_CORE_READ(pipe, writers));
+	if (BPF_CORE_READ(sb, s_magic) == PIPEFS_MAGIC) {
+		ep->kind = NJ_EP_PIPE;
+		ep->id2 = BPF_CORE_READ(inode, i_generation);
+		return;
+	}
+	ep->kind = NJ_EP_FIFO;
+	ep->id2 = BPF_CORE_READ(sb, s_dev);
+}
+
+static __always_inline void fill_unix(struct sock *sk, struct inode *inode, struct nj_endpoint *ep)
+{
+	struct unix_sock *peer_holder = (struct unix_sock *)sk;
+	struct sock *peer = BPF_CORE_READ(peer_holder, peer);
+
+	ep->kind = NJ_EP_UNIX;
+	ep->family = AF_UNIX;
+	ep->id = BPF_CORE_READ(inode, i_ino);
+	if (peer)
+		ep->id2 = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
+}
+
+static __always_inline void fill_socket(struct file *file, struct inode *inode, struct nj_endpoint *ep)
+{
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+
+	ep->kind = NJ_EP_SOCKET_OTHER;
+	ep->family = (__u8)family;
+	ep->id = BPF_CORE_READ(inode, i_ino);
+	if (family == AF_UNIX) {
+		fill_unix(sk, inode, ep);
+		return;
+	}
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	fdinfo_inet(sk, ep);
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
+		ep->kind = NJ_EP_TCP;
+	else if (protocol == IPPROTO_UDP)
+		ep->kind = NJ_EP_UDP;
+	if (ep->kind != NJ_EP_TCP || ep->id == 0)
+		ep->id = (1ULL << 63) | BPF_CORE_READ(inode, i_ino);
+}
+
+/* A pseudo terminal is named by its index on its devpts, which the slave's dentry belongs to:
+ * every container has a devpts of its own. */
+static __always_inline void fill_tty(struct file *file, struct nj_endpoint *ep)
+{
+	struct tty_file_private *holder = BPF_CORE_READ(file, private_data);
+	struct tty_struct *tty = BPF_CORE_READ(holder, tty);
+	int major = BPF_CORE_READ(tty, driver, major);
+	struct dentry *dentry;
+
+	if (major >= PTY_SLAVE_MAJOR && major < PTY_SLAVE_MAJOR + PTY_MAJORS) {
+		ep->kind = NJ_EP_PTY_SLAVE;
+		dentry = BPF_CORE_READ(tty, driver_data);
+	} else if (major >= PTY_MASTER_MAJOR && major < PTY_MASTER_MAJOR + PTY_MAJORS) {
+		ep->kind = NJ_EP_PTY_MASTER;
+		dentry = BPF_CORE_READ(tty, link, driver_data);
+	} else {
+		return;
+	}
+	ep->id = (__u64)BPF_CORE_READ(tty, index);
+	ep->id2 = BPF_CORE_READ(dentry, d_sb, s_dev);
+}
+
+static __always_inline bool may_be_pty(struct inode *inode)
+{
+	__u32 major = BPF_CORE_READ(inode, i_rdev) >> 20;
+
+	return major == TTY_MAJOR_AUX || (major >= PTY_SLAVE_MAJOR && major < PTY_SLAVE_MAJOR + PTY_MAJORS);
+}
+
+int fdinfo_endpoint(__u64 file_address, int fd, __u32 slot, __u32 row)
+{
+	struct file *file = (void *)file_address;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	__u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	struct scratch *s = emit_scratch(row);
+	struct nj_endpoint *ep;
+
+	if (!s)
+		return NJ_EP_NONE;
+	ep = &s->endpoints[bounded(slot, 2 * NJ_ENDPOINTS_MAX - 1)];
+	__builtin_memset(ep, 0, sizeof(*ep));
+	ep->fd = (__s16)fd;
+	ep->mode = (__u8)(BPF_CORE_READ(file, f_mode) & (NJ_EP_READ | NJ_EP_WRITE));
+	if (type == S_IFIFO)
+		fill_pipe(inode, ep);
+	else if (type == S_IFSOCK)
+		fill_socket(file, inode, ep);
+	else if (type == S_IFCHR && may_be_pty(inode))
+		fill_tty(file, ep);
+	return ep->kind;
+}
+
+int fdinfo_endpoints(__u64 files_address, __u32 row)
+{
+	const struct files_struct *files = (void *)files_address;
+	unsigned long *bitmap = BPF_CORE_READ(files, fdt, open_fds);
+	struct scratch *s = emit_scratch(row);
+	__u64 open = 0;
+	int fd;
+
+	if (!s)
+		return 0;
+	s->mark = 0;
+	bpf_probe_read_kernel(&open, sizeof(open), bitmap);
+	for (fd = 0; fd < NJ_ENDPOINT_FDS; fd++) {
+		struct file *file;
+
+		if (!(open & (1ULL << fd)))
+			continue;
+		file = fdinfo_file(files, (__u32)fd);
+		if (!file || fdinfo_endpoint((__u64)file, fd, s->mark, row) == NJ_EP_NONE)
+			continue;
+		if (s->mark >= NJ_ENDPOINTS_MAX)
+			return NJ_ENDPOINTS_MAX | ENDPOINTS_CUT;
+		s->mark++;
+	}
+	return (int)s->mark;
+}

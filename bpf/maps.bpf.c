@@ -1,0 +1,17 @@
+/* The one definition of every map and setting. */
+#include "bpf/maps.bpf.h"
+#include "bpf/settings.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+struct rings_map rings SEC(".maps");
+struct scratches_map scratches SEC(".maps");
+struct losses_map losses SEC(".maps");
+struct owners_map owners SEC(".maps");
+struct accepted_map accepted SEC(".maps");
+struct open_names_map open_names SEC(".maps");
+
+const volatile __u32 ring_count = 1;
+const volatile bool use_v1_cgroup = false;
+
+struct nj_settings settings = {0};

@@ -1,0 +1,119 @@
+/* Connections. TCP changes state in whatever context a packet arrives, so a socket's owner is kept
+ * with the socket: written where the caller is known (SYN_SENT, LISTEN, accept), read everywhere
+ * else. States in which nothing happens for anybody (closing handshakes) are not reported. */
+#include "bpf/net.bpf.h"
+#include "bpf/emit.bpf.h"
+#include "bpf/fdinfo.bpf.h"
+
+static __always_inline bool reported_state(int old_state, int new_state)
+{
+	return new_state == TCP_SYN_SENT || new_state == TCP_LISTEN || new_state == TCP_CLOSE ||
+	       (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_SENT);
+}
+
+/* Where the caller is the owner: notes it. Elsewhere finds it. False: nobody owns the socket yet. */
+static __always_inline bool socket_owner(struct sock *sk, int new_state, __u64 cookie, struct nj_owner *ret_owner)
+{
+	struct nj_owner *kept;
+
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
+		task_owner(ret_owner);
+		kept = bpf_sk_storage_get(&owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (kept)
+			*kept = *ret_owner;
+		return true;
+	}
+	kept = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (!kept)
+		kept = bpf_map_lookup_elem(&accepted, &cookie);
+	if (!kept)
+		return false;
+	*ret_owner = *kept;
+	if (new_state == TCP_CLOSE)
+		bpf_map_delete_elem(&accepted, &cookie);
+	return true;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
+{
+	struct nj_owner owner = {0};
+	struct nj_tcp *tcp;
+	__u64 cookie;
+
+	if (!reported_state(old_state, new_state) || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	cookie = bpf_get_socket_cookie(sk);
+	if (!socket_owner(sk, new_state, cookie, &owner) || should_drop_task(owner.task.tgid))
+		return 0;
+	tcp = emit_reserve(struct nj_tcp, NJ_CLASS_TCP);
+	if (!tcp)
+		return 0;
+	emit_head_owner(&tcp->head, NJ_TCP, sizeof(*tcp), &owner);
+	tcp->old_state = (__u8)old_state;
+	tcp->new_state = (__u8)new_state;
+	tcp->owner_known = 1;
+	tcp->error = new_state == TCP_CLOSE ? sk->sk_err : 0;
+	tcp->socket.kind = NJ_EP_TCP;
+	tcp->socket.mode = NJ_EP_READ | NJ_EP_WRITE;
+	tcp->socket.fd = -1;
+	fdinfo_inet(sk, &tcp->socket);
+	tcp->socket.state = (__u8)new_state;
+	bpf_ringbuf_submit(tcp, 0);
+	return 0;
+}
+
+static __always_inline void emit_socket_call(__u8 type, __s64 result, const struct nj_endpoint *ep)
+{
+	struct nj_socket_call *call = emit_reserve(struct nj_socket_call, NJ_CLASS_SOCKET);
+
+	if (!call)
+		return;
+	emit_head(&call->head, type, sizeof(*call));
+	call->result = result;
+	call->socket = *ep;
+	bpf_ringbuf_submit(call, 0);
+}
+
+int net_accepted(__s64 result)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct file *file = fdinfo_current_file(result);
+	struct nj_owner owner = {0};
+	struct nj_endpoint *ep;
+	int kind;
+
+	if (!s || !file)
+		return 0;
+	kind = fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK);
+	if (kind != NJ_EP_TCP && kind != NJ_EP_UNIX)
+		return 0;
+	ep = &s->endpoints[ENDPOINT_SLOT];
+	if (kind == NJ_EP_TCP) {
+		__u64 cookie = ep->id;
+
+		task_owner(&owner);
+		bpf_map_update_elem(&accepted, &cookie, &owner, BPF_ANY);
+	}
+	emit_socket_call(NJ_ACCEPT, result, ep);
+	return 0;
+}
+
+/* TCP is reported by its state; of the rest only UDP names an outside party. */
+int net_connected(__s64 result, __u32 fd)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct file *file = fdinfo_current_file(fd);
+	struct nj_endpoint *ep;
+
+	if (!s || !file)
+		return 0;
+	if (fdinfo_endpoint((__u64)file, (int)fd, ENDPOINT_SLOT, SCRATCH_HOOK) != NJ_EP_UDP)
+		return 0;
+	ep = &s->endpoints[ENDPOINT_SLOT];
+	/* A connect to AF_UNSPEC dissolves the association. */
+	if (result == 0 && ep->remote_port == 0)
+		return 0;
+	emit_socket_call(NJ_UDP_CONNECT, result, ep);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* What is wanted: constants written before load, settings that the agent changes while the programs
+ * run, and the predicates over them, to be asked cheapest first. */
+#pragma once
+
+#include "bpf/maps.bpf.h"
+
+/* Rings that CPUs share, apart from the one of process life. */
+extern const volatile __u32 ring_count;
+/* Containers sit in cgroup v1 only where v2's root holds everybody. */
+extern const volatile bool use_v1_cgroup;
+
+extern struct nj_settings settings;
+
+static __always_inline bool should_drop_class(__u32 class)
+{
+	return !(settings.classes & (1U << class));
+}
+
+/* Our own acts would feed on themselves: sending an event is an event. */
+static __always_inline bool should_drop_task(__u32 tgid)
+{
+	return tgid == settings.own_tgid;
+}
+
+static __always_inline bool should_drop_call(__u32 nr, bool compat)
+{
+	__u64 word = bounded(nr >> 6, 7);
+
+	if (nr >= 512)
+		return true;
+	if (compat)
+		return !(settings.compat_calls[word] & (1ULL << (nr & 63)));
+	return !(settings.calls[word] & (1ULL << (nr & 63)));
+}
+
+/* True when no name of this length and first character is wanted. */
+static __always_inline bool should_drop_name(__u32 len, char first)
+{
+	return len == 0 || len >= NJ_NAME_MAX ||
+	       !(settings.name_mask[bounded(len, NJ_NAME_MAX - 1)] & (1ULL << (first & 63)));
+}

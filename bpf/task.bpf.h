@@ -1,0 +1,78 @@
+/* Who acts: identity, cgroup and credentials of a task. A task pointer here is one that the verifier
+ * knows, so its fields are plain loads, not probe reads. */
+#pragma once
+
+#include "bpf/maps.bpf.h"
+#include "bpf/settings.bpf.h"
+
+#define CGROUP_V2_ROOT 1
+
+static __always_inline void task_identity(const struct task_struct *task, struct nj_task *ret_task)
+{
+	const struct task_struct *leader = task->group_leader;
+
+	ret_task->start_ns = leader->start_boottime;
+	ret_task->tgid = (__u32)task->tgid;
+	ret_task->exec_count = (__u32)leader->self_exec_id;
+}
+
+/* The v2 id says which container a task is in, unless every task sits in v2's root because the
+ * container runtime still uses v1; then the memory controller's cgroup does. */
+static __always_inline void task_cgroup(const struct task_struct *task, __u64 *ret_id, __u32 *ret_hierarchy)
+{
+	const struct css_set *set = task->cgroups;
+	struct cgroup *v1;
+	__u32 index;
+
+	*ret_id = set->dfl_cgrp->kn->id;
+	*ret_hierarchy = 0;
+	if (!use_v1_cgroup || *ret_id != CGROUP_V2_ROOT)
+		return;
+	index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	if (index >= 16)
+		return;
+	v1 = BPF_CORE_READ(set, subsys[index], cgroup);
+	*ret_hierarchy = (__u32)BPF_CORE_READ(v1, root, hierarchy_id);
+	if (*ret_hierarchy)
+		*ret_id = BPF_CORE_READ(v1, kn, id);
+}
+
+static __always_inline void task_owner(struct nj_owner *ret_owner)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+
+	task_identity(task, &ret_owner->task);
+	task_cgroup(task, &ret_owner->cgroup, &ret_owner->hierarchy);
+	ret_owner->tid = (__u32)task->pid;
+}
+
+static __always_inline void task_creds(const struct task_struct *task, struct nj_creds *ret_creds)
+{
+	const struct cred *cred = task->cred;
+
+	ret_creds->uid = cred->uid.val;
+	ret_creds->gid = cred->gid.val;
+	ret_creds->euid = cred->euid.val;
+	ret_creds->egid = cred->egid.val;
+	/* A u64 since 6.3 and two u32 before, in the same eight bytes. */
+	bpf_core_read(&ret_creds->cap_effective, 8, &cred->cap_effective);
+	bpf_core_read(&ret_creds->cap_permitted, 8, &cred->cap_permitted);
+}
+
+static __always_inline __u32 task_session(const struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]);
+
+	return pid ? (__u32)BPF_CORE_READ(pid, numbers[0].nr) : 0;
+}
+
+/* Device number of the controlling terminal, in the kernel's encoding; 0 none. */
+static __always_inline __u32 task_tty(const struct task_struct *task)
+{
+	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+
+	if (!tty)
+		return 0;
+	return ((__u32)BPF_CORE_READ(tty, driver, major) << 20) |
+	       (__u32)(BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index));
+}
