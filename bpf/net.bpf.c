@@ -5,10 +5,11 @@
 #include "bpf/emit.bpf.h"
 #include "bpf/fdinfo.bpf.h"
 
-static __always_inline bool reported_state(int old_state, int new_state)
+/* The states in which something happens for somebody. */
+static __always_inline bool named_state(int new_state)
 {
 	return new_state == TCP_SYN_SENT || new_state == TCP_LISTEN || new_state == TCP_CLOSE ||
-	       (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_SENT);
+	       new_state == TCP_ESTABLISHED;
 }
 
 /* Where the caller is the owner: notes it. Elsewhere finds it. False: nobody owns the socket yet. */
@@ -41,9 +42,12 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	struct nj_tcp *tcp;
 	__u64 cookie;
 
-	if (!reported_state(old_state, new_state) || sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP || !named_state(new_state))
 		return 0;
 	cookie = bpf_get_socket_cookie(sk);
+	/* A connection that comes in has its name now and its owner at accept. */
+	if (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_SENT)
+		return 0;
 	if (!socket_owner(sk, new_state, cookie, &owner) || should_drop_task(owner.task.tgid))
 		return 0;
 	tcp = emit_reserve(struct nj_tcp, NJ_CLASS_TCP);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/buf.h"
+#include "common/cleanup.h"
 #include "common/event.h"
 #include "common/wire.h"
 
@@ -19,6 +20,7 @@ struct capture_config {
 	uint32_t max_processes;	     /* records in the process table */
 	const char *const *env_names; /* chosen environment names; NULL-terminated */
 	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
+	const char *btf_path; /* the kernel's types; NULL: where it publishes them */
 };
 
 /* Coverage of one event class, for Hello, --probe and metrics. */
@@ -42,9 +44,11 @@ typedef void (*capture_event_fn)(void *ctx, const struct event *event);
 /* Handles at most max_records waiting records. Returns how many records it handled. */
 int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx) must_check;
 
-/* Hands out what runs now, parents before children: an exec event of each process's image with its
- * endpoints, as if it had just been executed (time: its exec_ns, or its start). For a collector that
- * knows nothing of this node. 0 or negative. */
+/* Reports every live process as an EXEC event of its present image, with the endpoints it holds
+ * now, parents first: for a collector that knows nothing yet. Handles what waits in the rings before.
+ * A process that is forked or replaces its image meanwhile may be reported by its own event as well,
+ * later and under the same exec_id. Times are those of the snapshot; a process_def carries its own.
+ * Returns how many processes there are. */
 int capture_snapshot(struct capture *c, capture_event_fn handle, void *ctx) must_check;
 
 /* Losses since the last call; fills at most max and returns how many. */
@@ -58,3 +62,5 @@ int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
 
 /* What --probe prints: works without loading everything, needs root. 0 or negative. */
 int capture_probe(struct buf *out, struct err *e) must_check;
+
+DEFINE_CLEANUP(struct capture *, capture_free)

@@ -1,0 +1,449 @@
+/* Composition: loads and attaches, seeds the process table, and turns each record into an event.
+ * capture_turn is the way of a record: merge → decode → process table → the caller. */
+#include "node-agent/capture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "bpf/calls.h"
+#include "common/clock.h"
+#include "node-agent/containers.h"
+#include "node-agent/decode.h"
+#include "node-agent/kernel_caps.h"
+#include "node-agent/merge.h"
+#include "node-agent/probe.h"
+#include "node-agent/procfs.h"
+#include "node-agent/proctable.h"
+
+#define RING_BYTES_DEFAULT (2UL << 20)
+#define RING_BYTES_FLOOR   (64UL << 10)
+#define CPU_RINGS_MAX	   32
+#define CONTAINERS_MAX	   4096
+#define PROCESSES_DEFAULT  16384
+#define SEED_BYTES_MAX	   (64UL << 20)
+
+#define ALL_CLASSES ((1U << NJ_CLASS_MAX) - 1)
+/* Never narrowed: without them nothing else can be told apart. */
+#define FIXED_CLASSES (1U << NJ_CLASS_PROCESS | 1U << NJ_CLASS_TCP | 1U << NJ_CLASS_CGROUP)
+
+struct capture {
+	struct probe *probe;
+	struct merge *merge;
+	struct containers *containers;
+	struct proctable *processes;
+	uint64_t seq;
+	/* Counted here since start, and what of everything has been reported. */
+	uint64_t decode_lost[NJ_CLASS_MAX];
+	uint64_t unknown[NJ_CLASS_MAX];
+	uint64_t reported[LOSS_REASON_MAX][NJ_CLASS_MAX];
+	/* Of the running turn. */
+	capture_event_fn handle;
+	void *ctx;
+};
+
+static uint64_t power_of_two_below(uint64_t bytes)
+{
+	uint64_t power = RING_BYTES_FLOOR;
+
+	while (power * 2 <= bytes)
+		power *= 2;
+	return power;
+}
+
+/* A quarter of the budget for process life, the rest for the CPUs in equal parts; groups of CPUs
+ * share a ring above CPU_RINGS_MAX. */
+static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
+{
+	struct probe_config config = {.cpu_rings = cpus < CPU_RINGS_MAX ? cpus : CPU_RINGS_MAX};
+
+	if (budget == 0)
+		budget = RING_BYTES_DEFAULT;
+	config.process_ring_bytes = power_of_two_below(budget / 4);
+	config.cpu_ring_bytes = power_of_two_below((budget - budget / 4) / config.cpu_rings);
+	return config;
+}
+
+static uint32_t act_class(enum nj_act act)
+{
+	switch (act) {
+	case NJ_ACT_OPEN:
+	case NJ_ACT_CREAT:
+	case NJ_ACT_OPENAT:
+	case NJ_ACT_OPENAT2:
+		return 1U << NJ_CLASS_FILE;
+	case NJ_ACT_DUP:
+	case NJ_ACT_FCNTL:
+	case NJ_ACT_PIPE:
+	case NJ_ACT_PAIR:
+		return 1U << NJ_CLASS_DESCRIPTOR;
+	case NJ_ACT_SOCKETCALL:
+		return 1U << NJ_CLASS_SOCKET | 1U << NJ_CLASS_DESCRIPTOR;
+	case NJ_ACT_ACCEPT:
+	case NJ_ACT_CONNECT:
+		return 1U << NJ_CLASS_SOCKET;
+	case NJ_ACT_CRED:
+		return 1U << NJ_CLASS_PRIVILEGE;
+	default:
+		return 0;
+	}
+}
+
+static void want_call(uint64_t bitmap[static 8], uint32_t nr, enum nj_act act, uint32_t classes)
+{
+	if (act_class(act) & classes)
+		bitmap[nr / 64] |= 1ULL << (nr % 64);
+}
+
+static void set_classes(struct nj_settings *settings, uint32_t classes)
+{
+	uint64_t calls[8] = {0}, compat[8] = {0};
+
+#define WANT_NATIVE(nr, act) want_call(calls, nr, NJ_ACT_##act, classes);
+#define WANT_COMPAT(nr, act) want_call(compat, nr, NJ_ACT_##act, classes);
+	NJ_NATIVE_CALLS(WANT_NATIVE)
+	NJ_COMPAT_CALLS(WANT_COMPAT)
+	settings->classes = classes;
+	memcpy(settings->calls, calls, sizeof(calls));
+	memcpy(settings->compat_calls, compat, sizeof(compat));
+}
+
+int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
+		       const char *const *open_names, struct err *e)
+{
+	struct nj_settings *settings = probe_settings(c->probe);
+	int r = probe_set_open_names(c->probe, open_names, e);
+
+	if (r < 0)
+		return r;
+	settings->generation = generation;
+	set_classes(settings, (classes & ALL_CLASSES) | FIXED_CLASSES);
+	return 0;
+}
+
+static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
+		    const struct process_def *child)
+{
+	struct event event = {
+		.seq = ++c->seq,
+		.time_ns = d->head.time,
+		.kind = d->kind,
+		.tid = d->head.tid,
+		.process = process,
+		.child = child,
+		.result = d->result,
+		.endpoints = d->endpoints,
+		.endpoint_count = d->endpoint_count,
+		.flags = d->flags,
+		.old_fd = d->old_fd,
+		.file = d->file,
+		.raw_path = d->raw_path,
+		.creds = d->creds,
+	};
+
+	c->handle(c->ctx, &event);
+}
+
+static const struct process_def *actor(struct capture *c, const struct decoded *d)
+{
+	bool unknown = false;
+	const struct process_def *process = proctable_of(c->processes, &d->head, &unknown);
+
+	c->unknown[decode_class_of(d->head.type)] += unknown;
+	return process;
+}
+
+static void on_exit_record(struct capture *c, const struct decoded *d)
+{
+	const struct process_def *process = actor(c, d);
+
+	if (proctable_exit(c->processes, &d->head.task))
+		deliver(c, d, process, NULL);
+}
+
+static void on_fork_record(struct capture *c, const struct decoded *d)
+{
+	const struct process_def *parent = actor(c, d);
+	const struct process_def *child = proctable_fork(c->processes, d, parent);
+
+	deliver(c, d, parent, child);
+}
+
+static void count_malformed(struct capture *c, struct bytes record)
+{
+	uint8_t type = record.len > offsetof(struct nj_head, type) ?
+			       record.data[offsetof(struct nj_head, type)] : 0;
+
+	c->decode_lost[decode_class_of(type)]++;
+}
+
+/* One record of a ring. */
+static void on_record(void *ctx, struct bytes record)
+{
+	struct capture *c = ctx;
+	struct decoded d;
+
+	if (decode_record(record, &d) < 0) {
+		count_malformed(c, record);
+		return;
+	}
+	switch (d.head.type) {
+	case NJ_CGROUP:
+		containers_made(c->containers, d.head.hierarchy, d.head.cgroup, d.cgroup_path);
+		return;
+	case NJ_FORK:
+		on_fork_record(c, &d);
+		return;
+	case NJ_EXEC:
+		deliver(c, &d, proctable_exec(c->processes, &d), NULL);
+		return;
+	case NJ_EXIT:
+		on_exit_record(c, &d);
+		return;
+	case NJ_CRED:
+		proctable_set_creds(c->processes, &d.head.task, &d.creds);
+		break;
+	}
+	if (d.kind)
+		deliver(c, &d, actor(c, &d), NULL);
+}
+
+int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx)
+{
+	c->handle = handle;
+	c->ctx = ctx;
+	proctable_turn(c->processes);
+	return (int)merge_turn(c->merge, clock_boot_ns(), max_records, on_record, c);
+}
+
+/* The iterator cannot read another process's memory: its arguments come from /proc, and are left
+ * out when the process is not the one it was. */
+static void complete_seed(struct decoded *d, struct procfs_image *image)
+{
+	if (procfs_read_image("/proc", d->head.task.tgid, image) < 0 ||
+	    image->start_ticks != procfs_ticks(d->head.task.start_ns))
+		return;
+	d->args = bytes_of(image->args, image->args_len);
+	d->env = bytes_of(image->env, image->env_len);
+	d->truncated |= image->truncated;
+}
+
+static const struct process_def *seed_process(struct capture *c, struct decoded *d)
+{
+	const struct process_def *known = proctable_find(c->processes, &d->head.task);
+	struct procfs_image image;
+
+	if (known)
+		return known;
+	complete_seed(d, &image);
+	return proctable_exec(c->processes, d);
+}
+
+struct seed {
+	uint64_t start_ns;
+	struct bytes record;
+};
+
+static int compare_seeds(const void *a, const void *b)
+{
+	const struct seed *x = a, *y = b;
+
+	return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
+}
+
+/* Cuts the iterator's output into records, oldest process first: a parent is older than its
+ * children. Returns how many; negative without memory. */
+static int cut_seeds(struct bytes all, struct seed **ret_seeds)
+{
+	size_t most = all.len / sizeof(struct nj_head);
+	struct seed *seeds = calloc(most ? most : 1, sizeof(*seeds));
+	struct nj_head head;
+	int count = 0;
+
+	if (!seeds)
+		return -ENOMEM;
+	while (all.len >= sizeof(head)) {
+		memcpy(&head, all.data, sizeof(head));
+		if (head.size < sizeof(head) || head.size > all.len)
+			break;
+		seeds[count++] = (struct seed){head.task.start_ns, bytes_of(all.data, head.size)};
+		all = bytes_of(all.data + head.size, all.len - head.size);
+	}
+	qsort(seeds, (size_t)count, sizeof(*seeds), compare_seeds);
+	*ret_seeds = seeds;
+	return count;
+}
+
+/* Takes every live process into the table, and reports it when there is somebody to tell. */
+static int seed(struct capture *c, bool report)
+{
+	_cleanup_buf_ struct buf records = buf_with_max(SEED_BYTES_MAX);
+	_cleanup_(freep) struct seed *seeds = NULL;
+	int r = probe_seed(c->probe, &records);
+	int count;
+
+	if (r < 0)
+		return r;
+	count = cut_seeds(buf_bytes(&records), &seeds);
+	for (int i = 0; i < count; i++) {
+		const struct process_def *process;
+		struct decoded d;
+
+		if (decode_record(seeds[i].record, &d) < 0) {
+			count_malformed(c, seeds[i].record);
+			continue;
+		}
+		process = seed_process(c, &d);
+		if (report)
+			deliver(c, &d, process, NULL);
+	}
+	return count;
+}
+
+int capture_snapshot(struct capture *c, capture_event_fn handle, void *ctx)
+{
+	int waiting = capture_turn(c, UINT32_MAX, handle, ctx);
+
+	return waiting < 0 ? waiting : seed(c, true);
+}
+
+static int map_rings(struct capture *c, struct err *e)
+{
+	c->merge = merge_new(probe_ring_count(c->probe));
+	if (!c->merge)
+		return err_set(e, -ENOMEM, "cannot map the rings: out of memory");
+	for (uint32_t i = 0; i < probe_ring_count(c->probe); i++) {
+		int r = merge_add_map(c->merge, probe_ring_fd(c->probe, i), probe_ring_bytes(c->probe, i));
+
+		if (r < 0)
+			return err_set(e, r, "cannot map a ring: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static int make_tables(struct capture *c, const struct capture_config *config, struct err *e)
+{
+	struct proctable_config table = {
+		.boot_id = config->boot_id,
+		.proc = "/proc",
+		.capacity = config->max_processes ? config->max_processes : PROCESSES_DEFAULT,
+		.env_names = config->env_names,
+	};
+
+	c->containers = containers_new("/sys/fs/cgroup", "/proc", CONTAINERS_MAX);
+	table.containers = c->containers;
+	c->processes = c->containers ? proctable_new(&table) : NULL;
+	return c->processes ? 0 : err_set(e, -ENOMEM, "cannot make the process table: out of memory");
+}
+
+int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e)
+{
+	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
+	struct probe_config rings = plan_rings(config->ring_bytes, (uint32_t)get_nprocs_conf());
+	struct kernel_caps caps;
+	int r;
+
+	if (!c)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = kernel_caps_read(config->btf_path, &caps, e);
+	if (r == 0)
+		r = make_tables(c, config, e);
+	if (r < 0)
+		return r;
+	rings.use_v1_cgroup = containers_use_v1(c->containers);
+	r = probe_new(&rings, &c->probe, e);
+	if (r == 0)
+		r = map_rings(c, e);
+	if (r == 0)
+		r = capture_set_policy(c, 0, ALL_CLASSES, config->open_names, e);
+	if (r == 0)
+		r = probe_attach(c->probe, e);
+	if (r < 0)
+		return r;
+	r = seed(c, false);
+	if (r < 0)
+		return err_set(e, r, "cannot list the processes that run already: %s", strerror(-r));
+	*ret_capture = take_ptr(c);
+	return 0;
+}
+
+void capture_free(struct capture *c)
+{
+	if (!c)
+		return;
+	merge_free(c->merge);
+	probe_free(c->probe);
+	proctable_free(c->processes);
+	containers_free(c->containers);
+	free(c);
+}
+
+int capture_fd(const struct capture *c)
+{
+	return merge_fd(c->merge);
+}
+
+uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows)
+{
+	return probe_coverages(c->probe, ret_rows);
+}
+
+struct loss_rows {
+	struct loss *rows;
+	uint32_t count;
+	uint32_t max;
+};
+
+/* Adds what total has more than was reported. */
+static void add_loss(struct capture *c, struct loss_rows *out, enum loss_reason reason, uint32_t class, uint64_t total)
+{
+	uint64_t *reported = &c->reported[reason][class];
+
+	if (total <= *reported || out->count >= out->max)
+		return;
+	out->rows[out->count++] = (struct loss){reason, decode_class_name(class), total - *reported};
+	*reported = total;
+}
+
+uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max)
+{
+	struct loss_rows out = {ret_losses, 0, max};
+	uint64_t lost[NJ_CLASS_MAX], missed[NJ_CLASS_MAX];
+	struct proctable_stats stats;
+
+	probe_losses(c->probe, lost, missed);
+	proctable_stats(c->processes, &stats);
+	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
+		uint64_t table = c->unknown[class] + (class == NJ_CLASS_PROCESS ? stats.evicted_live : 0);
+
+		add_loss(c, &out, LOSS_REASON_RING, class, lost[class]);
+		add_loss(c, &out, LOSS_REASON_MISSED, class, missed[class]);
+		add_loss(c, &out, LOSS_REASON_TABLE, class, table);
+		add_loss(c, &out, LOSS_REASON_DECODE, class, c->decode_lost[class]);
+	}
+	return out.count;
+}
+
+int capture_probe(struct buf *out, struct err *e)
+{
+	_cleanup_(probe_freep) struct probe *p = NULL;
+	struct probe_config rings = plan_rings(0, 1);
+	const struct capture_coverage *rows;
+	struct kernel_caps caps;
+	uint32_t count;
+	int r = kernel_caps_read(NULL, &caps, e);
+
+	if (r == 0)
+		r = probe_new(&rings, &p, e);
+	if (r == 0)
+		r = probe_attach(p, e);
+	if (r < 0)
+		return r;
+	buf_printf(out, "kernel %s\n", caps.release);
+	count = probe_coverages(p, &rows);
+	for (uint32_t i = 0; i < count; i++)
+		buf_printf(out, "%-10s  %-8s  %s%s%s\n", rows[i].class, rows[i].state, rows[i].provider,
+			   rows[i].reason[0] ? "  " : "", rows[i].reason);
+	return buf_error(out);
+}

@@ -1,0 +1,353 @@
+/* One function per record type, chosen from a table; each takes the fixed part, then the variable
+ * parts in the order of abi.h through a cursor that refuses to pass the end. */
+#include "node-agent/decode.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+
+enum { TCP_STATE_ESTABLISHED = 1, TCP_STATE_SYN_SENT = 2, TCP_STATE_CLOSE = 7, TCP_STATE_LISTEN = 10 };
+
+struct cursor {
+	struct bytes rest;
+	bool bad;
+};
+
+static const uint8_t *take(struct cursor *c, size_t len)
+{
+	const uint8_t *at = c->rest.data;
+
+	if (c->bad || len > c->rest.len) {
+		c->bad = true;
+		return NULL;
+	}
+	c->rest.data += len;
+	c->rest.len -= len;
+	return at;
+}
+
+/* Copies the fixed part, which may stand unaligned. */
+static bool take_fixed(struct cursor *c, void *ret_fixed, size_t size)
+{
+	const uint8_t *at = take(c, size);
+
+	if (at)
+		memcpy(ret_fixed, at, size);
+	return at != NULL;
+}
+
+static struct bytes take_area(struct cursor *c, size_t len)
+{
+	const uint8_t *at = take(c, len);
+
+	return bytes_of(at, at ? len : 0);
+}
+
+/* A text with its NUL, which must be its only one; "" for length 0. */
+static const char *take_text(struct cursor *c, size_t len)
+{
+	const uint8_t *at = take(c, len);
+
+	if (!at || len == 0)
+		return "";
+	if (memchr(at, 0, len) != at + len - 1) {
+		c->bad = true;
+		return "";
+	}
+	return (const char *)at;
+}
+
+uint64_t decode_device(uint64_t kernel_device)
+{
+	return makedev((unsigned int)(kernel_device >> 20), (unsigned int)(kernel_device & 0xfffff));
+}
+
+/* ::ffff:a.b.c.d is IPv4 that happens to pass through an IPv6 socket. */
+static void unmap_ipv4(struct endpoint *ep)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+	static const uint8_t none[16];
+	bool local_any = memcmp(ep->local_ip, none, 16) == 0;
+
+	if (ep->family != AF_INET6 || memcmp(ep->remote_ip, prefix, 12) != 0)
+		return;
+	if (!local_any && memcmp(ep->local_ip, prefix, 12) != 0)
+		return;
+	ep->family = AF_INET;
+	memmove(ep->remote_ip, ep->remote_ip + 12, 4);
+	memset(ep->remote_ip + 4, 0, 12);
+	memmove(ep->local_ip, ep->local_ip + 12, 4);
+	memset(ep->local_ip + 4, 0, 12);
+}
+
+static bool turn_endpoint(const struct nj_endpoint *from, struct endpoint *ret_endpoint)
+{
+	struct endpoint ep = {
+		.kind = from->kind,
+		.mode = from->mode & (ENDPOINT_READ | ENDPOINT_WRITE),
+		.fd = from->fd,
+		.family = from->family,
+		.state = from->state,
+		.local_port = from->local_port,
+		.remote_port = from->remote_port,
+		.readers = from->readers,
+		.writers = from->writers,
+		.id = from->id,
+		.id2 = from->id2,
+	};
+	bool by_device = from->kind == NJ_EP_FIFO || from->kind == NJ_EP_PTY_MASTER ||
+			 from->kind == NJ_EP_PTY_SLAVE;
+
+	if (from->kind >= ENDPOINT_KIND_MAX)
+		return false;
+	if (by_device)
+		ep.id2 = decode_device(from->id2);
+	memcpy(ep.local_ip, from->local_ip, 16);
+	memcpy(ep.remote_ip, from->remote_ip, 16);
+	unmap_ipv4(&ep);
+	*ret_endpoint = ep;
+	return true;
+}
+
+static void add_endpoint(struct cursor *c, struct decoded *d, const struct nj_endpoint *from)
+{
+	if (d->endpoint_count >= EVENT_ENDPOINTS_MAX ||
+	    !turn_endpoint(from, &d->endpoints[d->endpoint_count])) {
+		c->bad = true;
+		return;
+	}
+	d->endpoint_count++;
+}
+
+static void turn_file(const struct nj_file *from, struct file_info *ret_file)
+{
+	ret_file->inode = from->inode;
+	ret_file->device = decode_device(from->device);
+	ret_file->generation = from->generation;
+	ret_file->mode = from->mode;
+	ret_file->uid = from->uid;
+	ret_file->nlink = from->nlink;
+}
+
+static struct creds turn_creds(const struct nj_creds *from)
+{
+	return (struct creds){from->uid,  from->gid,	       from->euid,
+			      from->egid, from->cap_effective, from->cap_permitted};
+}
+
+static void decode_fork(struct cursor *c, struct decoded *d)
+{
+	struct nj_fork fork;
+
+	if (!take_fixed(c, &fork, sizeof(fork)))
+		return;
+	d->kind = EVENT_KIND_FORK;
+	d->child = fork.child;
+}
+
+static void decode_exec(struct cursor *c, struct decoded *d)
+{
+	struct nj_exec exec;
+
+	if (!take_fixed(c, &exec, sizeof(exec)))
+		return;
+	d->kind = EVENT_KIND_EXEC;
+	d->parent = exec.parent;
+	d->creds = turn_creds(&exec.creds);
+	d->loginuid = exec.loginuid;
+	d->session = exec.session;
+	d->tty = (uint32_t)decode_device(exec.tty);
+	d->truncated = exec.flags;
+	turn_file(&exec.exe, &d->file);
+	for (uint16_t i = 0; i < exec.endpoints && !c->bad; i++) {
+		struct nj_endpoint ep;
+
+		if (take_fixed(c, &ep, sizeof(ep)))
+			add_endpoint(c, d, &ep);
+	}
+	d->file.path = take_text(c, exec.exe_len);
+	d->cwd = take_text(c, exec.cwd_len);
+	d->args = take_area(c, exec.args_len);
+	d->env = take_area(c, exec.env_len);
+}
+
+static void decode_exit(struct cursor *c, struct decoded *d)
+{
+	struct nj_exit ended;
+
+	if (!take_fixed(c, &ended, sizeof(ended)))
+		return;
+	d->kind = EVENT_KIND_EXIT;
+	d->result = ended.code;
+}
+
+static enum event_kind tcp_kind(uint8_t state)
+{
+	switch (state) {
+	case TCP_STATE_SYN_SENT:
+		return EVENT_KIND_CONNECT;
+	case TCP_STATE_ESTABLISHED:
+		return EVENT_KIND_ESTABLISHED;
+	case TCP_STATE_CLOSE:
+		return EVENT_KIND_CLOSE;
+	case TCP_STATE_LISTEN:
+		return EVENT_KIND_LISTEN;
+	default:
+		return 0;
+	}
+}
+
+static void decode_tcp(struct cursor *c, struct decoded *d)
+{
+	struct nj_tcp tcp;
+
+	if (!take_fixed(c, &tcp, sizeof(tcp)))
+		return;
+	d->kind = tcp_kind(tcp.new_state);
+	d->result = -(int64_t)tcp.error;
+	add_endpoint(c, d, &tcp.socket);
+}
+
+static void decode_socket_call(struct cursor *c, struct decoded *d)
+{
+	struct nj_socket_call call;
+
+	if (!take_fixed(c, &call, sizeof(call)))
+		return;
+	d->kind = call.head.type == NJ_ACCEPT ? EVENT_KIND_ACCEPT : EVENT_KIND_CONNECT;
+	d->result = call.result;
+	add_endpoint(c, d, &call.socket);
+}
+
+static void decode_open(struct cursor *c, struct decoded *d)
+{
+	struct nj_open open;
+
+	if (!take_fixed(c, &open, sizeof(open)))
+		return;
+	d->kind = EVENT_KIND_OPEN;
+	d->result = open.result;
+	d->flags = open.open_flags;
+	turn_file(&open.file, &d->file);
+	if (open.endpoint.kind != NJ_EP_NONE)
+		add_endpoint(c, d, &open.endpoint);
+	d->file.path = take_text(c, open.path_len);
+	d->raw_path = take_text(c, open.raw_len);
+}
+
+static void decode_dup(struct cursor *c, struct decoded *d)
+{
+	struct nj_dup dup;
+
+	if (!take_fixed(c, &dup, sizeof(dup)))
+		return;
+	d->kind = EVENT_KIND_DUP;
+	d->result = dup.new_fd;
+	d->old_fd = dup.old_fd;
+	add_endpoint(c, d, &dup.endpoint);
+}
+
+static void decode_pipe(struct cursor *c, struct decoded *d)
+{
+	struct nj_pipe pipe;
+
+	if (!take_fixed(c, &pipe, sizeof(pipe)))
+		return;
+	d->kind = EVENT_KIND_PIPE;
+	add_endpoint(c, d, &pipe.ends[0]);
+	add_endpoint(c, d, &pipe.ends[1]);
+}
+
+static void decode_cred(struct cursor *c, struct decoded *d)
+{
+	struct nj_cred cred;
+
+	if (!take_fixed(c, &cred, sizeof(cred)))
+		return;
+	d->kind = EVENT_KIND_CRED;
+	d->result = cred.result;
+	d->creds = turn_creds(&cred.creds);
+}
+
+static void decode_cgroup(struct cursor *c, struct decoded *d)
+{
+	struct nj_cgroup cgroup;
+
+	if (take_fixed(c, &cgroup, sizeof(cgroup)))
+		d->cgroup_path = take_text(c, cgroup.path_len);
+}
+
+static const struct {
+	void (*decode)(struct cursor *c, struct decoded *d);
+	uint32_t class;
+} record_types[NJ_TYPE_MAX] = {
+	[NJ_FORK] = {decode_fork, NJ_CLASS_PROCESS},
+	[NJ_EXEC] = {decode_exec, NJ_CLASS_PROCESS},
+	[NJ_EXIT] = {decode_exit, NJ_CLASS_PROCESS},
+	[NJ_TCP] = {decode_tcp, NJ_CLASS_TCP},
+	[NJ_ACCEPT] = {decode_socket_call, NJ_CLASS_SOCKET},
+	[NJ_UDP_CONNECT] = {decode_socket_call, NJ_CLASS_SOCKET},
+	[NJ_OPEN] = {decode_open, NJ_CLASS_FILE},
+	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
+	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},
+	[NJ_CRED] = {decode_cred, NJ_CLASS_PRIVILEGE},
+	[NJ_CGROUP] = {decode_cgroup, NJ_CLASS_CGROUP},
+};
+
+/* Everything that has no value of its own for a type reads as unknown. */
+static void decoded_init(struct decoded *d, const struct nj_head *head)
+{
+	memset(d, 0, sizeof(*d));
+	d->head = *head;
+	d->file.path = "";
+	d->cwd = "";
+	d->raw_path = "";
+	d->cgroup_path = "";
+	d->old_fd = -1;
+}
+
+int decode_record(struct bytes record, struct decoded *ret_decoded)
+{
+	struct cursor c = {.rest = record};
+	struct nj_head head;
+
+	if (record.len < sizeof(head))
+		return -EBADMSG;
+	memcpy(&head, record.data, sizeof(head));
+	if (head.size != record.len || head.type >= NJ_TYPE_MAX || !record_types[head.type].decode)
+		return -EBADMSG;
+	decoded_init(ret_decoded, &head);
+	record_types[head.type].decode(&c, ret_decoded);
+	return c.bad || c.rest.len != 0 ? -EBADMSG : 0;
+}
+
+uint16_t decode_split(struct bytes area, struct bytes *ret_pieces, uint16_t max, bool *ret_more)
+{
+	uint16_t count = 0;
+
+	while (area.len > 0 && count < max) {
+		const uint8_t *end = memchr(area.data, 0, area.len);
+		size_t len = end ? (size_t)(end - area.data) : area.len;
+
+		ret_pieces[count++] = bytes_of(area.data, len);
+		area.data += end ? len + 1 : len;
+		area.len -= end ? len + 1 : len;
+	}
+	if (ret_more)
+		*ret_more = area.len > 0;
+	return count;
+}
+
+const char *decode_class_name(uint32_t class)
+{
+	static const char *const names[NJ_CLASS_MAX] = {"process", "tcp",	"file",	 "descriptor",
+							"socket",  "privilege", "cgroup"};
+
+	return class < NJ_CLASS_MAX ? names[class] : "unknown";
+}
+
+uint32_t decode_class_of(uint8_t type)
+{
+	return type < NJ_TYPE_MAX ? record_types[type].class : (uint32_t)NJ_CLASS_PROCESS;
+}

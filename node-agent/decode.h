@@ -1,0 +1,48 @@
+/* Kernel records to values: pure, no table, no clock, no memory of its own. What it points to lies
+ * in the record. Records come from our own programs, but every length is checked all the same, so
+ * that a mistake there is a counted loss here and nothing worse. */
+#pragma once
+
+#include "bpf/abi.h"
+#include "common/err.h"
+#include "common/event.h"
+
+struct decoded {
+	struct nj_head head;
+	enum event_kind kind; /* 0: not an event by itself (NJ_CGROUP, a state nobody needs) */
+	int64_t result;
+	struct nj_task child;  /* fork */
+	struct nj_task parent; /* exec */
+	struct endpoint endpoints[EVENT_ENDPOINTS_MAX];
+	uint16_t endpoint_count;
+	struct file_info file; /* exec, open */
+	struct creds creds;    /* exec, cred */
+	/* exec */
+	const char *cwd;
+	struct bytes args; /* each ends with NUL; the last one need not when it was cut */
+	struct bytes env;
+	uint32_t loginuid;
+	uint32_t session;
+	uint32_t tty;
+	uint32_t truncated; /* PROCESS_*_TRUNCATED */
+	/* open, dup */
+	const char *raw_path;
+	uint32_t flags;
+	int32_t old_fd;
+	const char *cgroup_path; /* NJ_CGROUP */
+};
+
+/* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */
+int decode_record(struct bytes record, struct decoded *ret_decoded) must_check;
+
+/* A device number in the kernel's encoding, as stat(2) reports it. */
+uint64_t decode_device(uint64_t kernel_device);
+
+/* Splits an area at its NULs. Returns how many pieces, at most max; *ret_more (may be NULL) tells
+ * whether there were more. */
+uint16_t decode_split(struct bytes area, struct bytes *ret_pieces, uint16_t max, bool *ret_more);
+
+/* The name of an nj_class as losses and coverage carry it. */
+const char *decode_class_name(uint32_t class);
+/* The class that a record type belongs to; NJ_CLASS_PROCESS for what is unknown. */
+uint32_t decode_class_of(uint8_t type);

@@ -1,0 +1,224 @@
+/* Reads BPF ring buffers itself, because libbpf's reader gives one ring after the other. The layout
+ * is kernel ABI: a page with the consumer's position, a page with the producer's, the data mapped
+ * twice in a row; a record is an eight-byte header (length and two flag bits), then its bytes,
+ * rounded up to eight. At most 33 rings, so the oldest head is found by looking at all. */
+#include "node-agent/merge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bpf/abi.h"
+#include "common/clock.h"
+
+#define RECORD_BUSY	(1U << 31)
+#define RECORD_DISCARD	(1U << 30)
+#define RECORD_HEADER	8
+#define TIME_NONE	UINT64_MAX
+
+struct ring {
+	unsigned long *consumer;
+	const unsigned long *producer;
+	const uint8_t *data;
+	uint64_t mask;
+	size_t map_size; /* of the read-only mapping; 0: not ours */
+	/* This turn's: */
+	unsigned long limit;
+	uint64_t head_time; /* of the next record, TIME_NONE: nothing to take */
+	struct bytes head;
+	bool busy; /* the next record is still being written */
+};
+
+struct merge {
+	int epoll_fd;
+	uint64_t blocked_ns; /* since when a turn waits for a busy record; 0: it does not */
+	uint32_t max_rings;
+	uint32_t count;
+	struct ring rings[];
+};
+
+struct merge *merge_new(uint32_t max_rings)
+{
+	struct merge *m = calloc(1, sizeof(*m) + max_rings * sizeof(struct ring));
+
+	if (!m)
+		return NULL;
+	m->max_rings = max_rings;
+	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epoll_fd < 0) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void merge_free(struct merge *m)
+{
+	if (!m)
+		return;
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct ring *r = &m->rings[i];
+
+		if (r->map_size == 0)
+			continue;
+		(void)munmap(r->consumer, (size_t)sysconf(_SC_PAGESIZE));
+		(void)munmap((void *)(uintptr_t)r->producer, r->map_size);
+	}
+	(void)close(m->epoll_fd);
+	free(m);
+}
+
+int merge_fd(const struct merge *m)
+{
+	return m->epoll_fd;
+}
+
+int merge_add_memory(struct merge *m, unsigned long *consumer, const unsigned long *producer,
+		     const uint8_t *data, uint64_t size)
+{
+	if (m->count >= m->max_rings || size == 0 || (size & (size - 1)))
+		return -EINVAL;
+	m->rings[m->count++] = (struct ring){
+		.consumer = consumer, .producer = producer, .data = data, .mask = size - 1};
+	return 0;
+}
+
+int merge_add_map(struct merge *m, int fd, uint64_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t map_size = page + 2 * size;
+	struct epoll_event readable = {.events = EPOLLIN};
+	void *consumer, *producer;
+	int r;
+
+	consumer = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (consumer == MAP_FAILED)
+		return -errno;
+	producer = mmap(NULL, map_size, PROT_READ, MAP_SHARED, fd, (off_t)page);
+	if (producer == MAP_FAILED) {
+		r = -errno;
+		(void)munmap(consumer, page);
+		return r;
+	}
+	r = merge_add_memory(m, consumer, producer, (uint8_t *)producer + page, size);
+	if (r < 0) {
+		(void)munmap(consumer, page);
+		(void)munmap(producer, map_size);
+		return r;
+	}
+	m->rings[m->count - 1].map_size = map_size;
+	return epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &readable) < 0 ? -errno : 0;
+}
+
+/* A record without a sensible time is taken at once and left to the decoder: nothing may block a
+ * ring for ever. */
+static uint64_t record_time(struct bytes record, uint64_t now)
+{
+	uint64_t time;
+
+	if (record.len < sizeof(struct nj_head))
+		return 0;
+	memcpy(&time, record.data + offsetof(struct nj_head, time), sizeof(time));
+	return time > now + NS_PER_SEC ? 0 : time;
+}
+
+static unsigned long record_span(uint32_t len)
+{
+	return ((unsigned long)len + RECORD_HEADER + 7) & ~7UL;
+}
+
+/* Finds the ring's next record, stepping over discarded ones. */
+static void ring_peek(struct ring *r, uint64_t now)
+{
+	unsigned long at = *r->consumer;
+
+	r->head_time = TIME_NONE;
+	r->busy = false;
+	while (at != r->limit) {
+		const uint8_t *header = r->data + (at & r->mask);
+		uint32_t len = __atomic_load_n((const uint32_t *)(const void *)header, __ATOMIC_ACQUIRE);
+
+		if (len & RECORD_BUSY) {
+			r->busy = true;
+			return;
+		}
+		if (!(len & RECORD_DISCARD)) {
+			r->head = bytes_of(header + RECORD_HEADER, len);
+			r->head_time = record_time(r->head, now);
+			if (r->head_time > now)
+				r->head_time = TIME_NONE;
+			return;
+		}
+		at += record_span(len & ~RECORD_DISCARD);
+		__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
+	}
+}
+
+static void ring_consume(struct ring *r, uint64_t now)
+{
+	__atomic_store_n(r->consumer, *r->consumer + record_span((uint32_t)r->head.len), __ATOMIC_RELEASE);
+	ring_peek(r, now);
+}
+
+/* Notes how far every ring is and what its next record is. True when one is being written. */
+static bool snapshot(struct merge *m, uint64_t now)
+{
+	bool busy = false;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct ring *r = &m->rings[i];
+
+		r->limit = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	}
+	for (uint32_t i = 0; i < m->count; i++) {
+		ring_peek(&m->rings[i], now);
+		busy |= m->rings[i].busy;
+	}
+	return busy;
+}
+
+static struct ring *oldest(struct merge *m)
+{
+	struct ring *best = NULL;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct ring *r = &m->rings[i];
+
+		if (r->head_time != TIME_NONE && (!best || r->head_time < best->head_time))
+			best = r;
+	}
+	return best;
+}
+
+/* True when this turn should rather end: a busy record came up and has not been waited for long. */
+static bool wait_for_writer(struct merge *m, bool busy, uint64_t now)
+{
+	if (!busy) {
+		m->blocked_ns = 0;
+		return false;
+	}
+	if (m->blocked_ns == 0)
+		m->blocked_ns = now;
+	return now - m->blocked_ns < MERGE_EPSILON_NS;
+}
+
+uint32_t merge_turn(struct merge *m, uint64_t now_boot_ns, uint32_t max, merge_record_fn handle, void *ctx)
+{
+	bool busy = snapshot(m, now_boot_ns);
+	uint32_t done = 0;
+	struct ring *r;
+
+	if (wait_for_writer(m, busy, now_boot_ns))
+		return 0;
+	while (done < max && (r = oldest(m)) != NULL) {
+		handle(ctx, r->head);
+		done++;
+		ring_consume(r, now_boot_ns);
+		if (r->busy)
+			break;
+	}
+	return done;
+}

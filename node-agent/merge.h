@@ -1,0 +1,41 @@
+/* Many rings, one order. A turn looks at the clock, then at the producer position of every ring,
+ * and hands out the records up to there that are not younger than that look, oldest first. What
+ * caused a record was submitted before the record was stamped, so it is in the same turn or an
+ * earlier one: fork comes before exec before acts, whichever ring they went through.
+ *
+ * Left over is a record that somebody is still writing while its ring's later records are done. A
+ * turn waits for it, at most MERGE_EPSILON_NS; past that, acts of unrelated processes may change
+ * places by as much. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/cleanup.h"
+#include "common/err.h"
+
+#define MERGE_EPSILON_NS 200000ULL
+
+struct merge;
+
+/* Room for max_rings. NULL without memory. */
+struct merge *merge_new(uint32_t max_rings);
+void merge_free(struct merge *m); /* unmaps; NULL allowed */
+
+/* Maps a ring buffer map of size bytes; keeps no reference to the descriptor but epoll's. */
+int merge_add_map(struct merge *m, int fd, uint64_t size) must_check;
+/* A ring in plain memory, for tests: positions and data as in the kernel's layout, size a power of
+ * two, data twice as long so that no record wraps. */
+int merge_add_memory(struct merge *m, unsigned long *consumer, const unsigned long *producer,
+		     const uint8_t *data, uint64_t size) must_check;
+
+int merge_fd(const struct merge *m); /* epoll; readable when a ring has records */
+
+/* The record is valid during the call. */
+typedef void (*merge_record_fn)(void *ctx, struct bytes record);
+
+/* Hands out at most max records that are waiting now. Returns how many. */
+uint32_t merge_turn(struct merge *m, uint64_t now_boot_ns, uint32_t max, merge_record_fn handle, void *ctx);
+
+DEFINE_CLEANUP(struct merge *, merge_free)

@@ -1,0 +1,356 @@
+/* Programs are tried one after the other: each is loaded alone in a trial object when the whole
+ * refuses to load, so that what the kernel accepts still works. */
+#include "node-agent/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <nightjar.skel.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node-agent/decode.h"
+
+#define RINGS_MAX 65
+
+/* A program, and the class that suffers without it. */
+static const struct {
+	const char *name;
+	uint32_t class;
+	bool hook; /* attached for good; the rest are run by hand */
+} programs[] = {
+	{"process_fork", NJ_CLASS_PROCESS, true}, {"process_exec", NJ_CLASS_PROCESS, true},
+	{"process_exit", NJ_CLASS_PROCESS, true}, {"tcp_state", NJ_CLASS_TCP, true},
+	{"syscall_exit", NJ_CLASS_FILE, true},	  {"cgroup_made", NJ_CLASS_CGROUP, true},
+	{"seed_task", NJ_CLASS_PROCESS, false},	  {"seed_sockets", NJ_CLASS_TCP, false},
+	{"selftest_own", NJ_CLASS_PROCESS, false},
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+/* Which programs a class needs, and what provides it when all are there. */
+static const struct {
+	const char *needs[3];
+	const char *provider;
+} class_needs[NJ_CLASS_MAX] = {
+	[NJ_CLASS_PROCESS] = {{"process_fork", "process_exec", "process_exit"}, "tp_btf/sched_process_*"},
+	[NJ_CLASS_TCP] = {{"tcp_state"}, "tp_btf/inet_sock_set_state"},
+	[NJ_CLASS_FILE] = {{"syscall_exit"}, "tp_btf/sys_exit"},
+	[NJ_CLASS_DESCRIPTOR] = {{"syscall_exit"}, "tp_btf/sys_exit"},
+	[NJ_CLASS_SOCKET] = {{"syscall_exit"}, "tp_btf/sys_exit"},
+	[NJ_CLASS_PRIVILEGE] = {{"syscall_exit"}, "tp_btf/sys_exit"},
+	[NJ_CLASS_CGROUP] = {{"cgroup_made"}, "tp_btf/cgroup_mkdir"},
+};
+
+struct probe {
+	struct nightjar_bpf *skel;
+	struct bpf_link *links[PROGRAMS];
+	int refused[PROGRAMS]; /* negative errno of load or attach; 0 works */
+	uint32_t rings;
+	int ring_fds[RINGS_MAX];
+	uint64_t ring_bytes[RINGS_MAX];
+	struct capture_coverage coverage[NJ_CLASS_MAX];
+};
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	(void)level;
+	(void)fmt;
+	(void)args;
+	return 0;
+}
+
+static struct bpf_program *program_of(struct nightjar_bpf *skel, size_t i)
+{
+	return bpf_object__find_program_by_name(skel->obj, programs[i].name);
+}
+
+/* Opens the object with only the chosen programs (a bit each), sized for this machine. */
+static struct nightjar_bpf *open_with(const struct probe_config *config, uint32_t chosen)
+{
+	struct nightjar_bpf *skel = nightjar_bpf__open();
+	struct bpf_program *program;
+
+	if (!skel)
+		return NULL;
+	bpf_object__for_each_program(program, skel->obj)
+		(void)bpf_program__set_autoload(program, false);
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (chosen & (1U << i))
+			(void)bpf_program__set_autoload(program_of(skel, i), true);
+	(void)bpf_map__set_max_entries(skel->maps.rings, config->cpu_rings + 1);
+	skel->rodata->ring_count = config->cpu_rings;
+	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;
+	return skel;
+}
+
+/* Finds which programs load, each in an object of its own. */
+static uint32_t try_each(struct probe *p, const struct probe_config *config)
+{
+	uint32_t chosen = 0;
+
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		struct nightjar_bpf *trial = open_with(config, 1U << i);
+
+		p->refused[i] = trial ? nightjar_bpf__load(trial) : -ENOMEM;
+		nightjar_bpf__destroy(trial);
+		if (p->refused[i] == 0)
+			chosen |= 1U << i;
+	}
+	return chosen;
+}
+
+static int load(struct probe *p, const struct probe_config *config, struct err *e)
+{
+	int r;
+
+	p->skel = open_with(config, (1U << PROGRAMS) - 1);
+	if (!p->skel)
+		return err_set(e, -errno, "cannot open the BPF object: %s", strerror(errno));
+	r = nightjar_bpf__load(p->skel);
+	if (r == 0)
+		return 0;
+	nightjar_bpf__destroy(p->skel);
+	p->skel = open_with(config, try_each(p, config));
+	if (!p->skel)
+		return err_set(e, -ENOMEM, "cannot open the BPF object: out of memory");
+	r = nightjar_bpf__load(p->skel);
+	if (r < 0)
+		return err_set(e, r, "cannot load the BPF programs: %s", strerror(-r));
+	return 0;
+}
+
+static int make_rings(struct probe *p, const struct probe_config *config, struct err *e)
+{
+	for (uint32_t i = 0; i <= config->cpu_rings; i++) {
+		uint64_t bytes = i == 0 ? config->process_ring_bytes : config->cpu_ring_bytes;
+		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "nj_ring", 0, 0, (uint32_t)bytes, NULL);
+
+		if (fd < 0)
+			return err_set(e, fd, "cannot make a ring of %llu bytes: %s", (unsigned long long)bytes,
+				       strerror(-fd));
+		p->ring_fds[p->rings] = fd;
+		p->ring_bytes[p->rings++] = bytes;
+		if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.rings), &i, &fd, BPF_ANY) < 0)
+			return err_set(e, -errno, "cannot install a ring: %s", strerror(errno));
+	}
+	return 0;
+}
+
+/* Lets the kernel say who we are, which getpid() in a pid namespace does not. */
+static int note_own(struct probe *p)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(p->skel->progs.selftest_own), &options);
+}
+
+int probe_new(const struct probe_config *config, struct probe **ret_probe, struct err *e)
+{
+	_cleanup_(probe_freep) struct probe *p = calloc(1, sizeof(*p));
+	libbpf_print_fn_t before;
+	int r;
+
+	if (!p || config->cpu_rings + 1 > RINGS_MAX)
+		return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
+	before = libbpf_set_print(quiet);
+	r = load(p, config, e);
+	(void)libbpf_set_print(before);
+	if (r == 0)
+		r = make_rings(p, config, e);
+	if (r < 0)
+		return r;
+	if (note_own(p) < 0)
+		probe_settings(p)->own_tgid = (uint32_t)getpid();
+	*ret_probe = take_ptr(p);
+	return 0;
+}
+
+void probe_free(struct probe *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < PROGRAMS; i++)
+		(void)bpf_link__destroy(p->links[i]);
+	for (uint32_t i = 0; i < p->rings; i++)
+		(void)close(p->ring_fds[i]);
+	nightjar_bpf__destroy(p->skel);
+	free(p);
+}
+
+static int refusal(const struct probe *p, const char *name)
+{
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (strcmp(programs[i].name, name) == 0)
+			return p->refused[i];
+	return -ENOENT;
+}
+
+static void fill_coverage(struct probe *p)
+{
+	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
+		struct capture_coverage *row = &p->coverage[class];
+		uint32_t needed = 0, missing = 0;
+
+		*row = (struct capture_coverage){.class = decode_class_name(class)};
+		(void)snprintf(row->provider, sizeof(row->provider), "%s", class_needs[class].provider);
+		for (size_t i = 0; i < 3 && class_needs[class].needs[i]; i++, needed++) {
+			const char *name = class_needs[class].needs[i];
+			int r = refusal(p, name);
+
+			if (r == 0)
+				continue;
+			missing++;
+			(void)snprintf(row->reason, sizeof(row->reason), "%s refused: %s", name, strerror(-r));
+		}
+		row->state = missing == 0 ? "full" : missing < needed ? "degraded" : "missing";
+	}
+}
+
+int probe_attach(struct probe *p, struct err *e)
+{
+	uint32_t attached = 0;
+
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		struct bpf_program *program = program_of(p->skel, i);
+
+		if (p->refused[i] < 0 || !programs[i].hook)
+			continue;
+		p->links[i] = bpf_program__attach(program);
+		if (!p->links[i])
+			p->refused[i] = -errno;
+		else
+			attached++;
+	}
+	fill_coverage(p);
+	if (attached == 0)
+		return err_set(e, -ENOTSUP, "the kernel refuses every hook: %s", p->coverage[0].reason);
+	return 0;
+}
+
+uint32_t probe_ring_count(const struct probe *p)
+{
+	return p->rings;
+}
+
+int probe_ring_fd(const struct probe *p, uint32_t ring)
+{
+	return p->ring_fds[ring];
+}
+
+uint64_t probe_ring_bytes(const struct probe *p, uint32_t ring)
+{
+	return p->ring_bytes[ring];
+}
+
+struct nj_settings *probe_settings(struct probe *p)
+{
+	return &p->skel->bss->settings;
+}
+
+static void clear_names(int fd)
+{
+	struct nj_name name;
+
+	while (bpf_map_get_next_key(fd, NULL, &name) == 0)
+		if (bpf_map_delete_elem(fd, &name) < 0)
+			return;
+}
+
+int probe_set_open_names(struct probe *p, const char *const *names, struct err *e)
+{
+	struct nj_settings *settings = probe_settings(p);
+	int fd = bpf_map__fd(p->skel->maps.open_names);
+	uint8_t present = 1;
+
+	memset(settings->name_mask, 0, sizeof(settings->name_mask));
+	clear_names(fd);
+	for (size_t i = 0; names && names[i]; i++) {
+		size_t len = strlen(names[i]);
+		struct nj_name name = {0};
+
+		if (len == 0 || len >= NJ_NAME_MAX)
+			return err_set(e, -EINVAL, "file name \"%s\" is not of 1 to %d bytes", names[i],
+				       NJ_NAME_MAX - 1);
+		memcpy(name.text, names[i], len);
+		if (bpf_map_update_elem(fd, &name, &present, BPF_ANY) < 0)
+			return err_set(e, -errno, "cannot watch the name \"%s\" (at most %d): %s", names[i],
+				       NJ_OPEN_NAMES_MAX, strerror(errno));
+		settings->name_mask[len] |= 1ULL << ((unsigned char)names[i][0] & 63);
+	}
+	return 0;
+}
+
+static uint64_t missed_runs(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
+void probe_losses(struct probe *p, uint64_t ret_lost[static NJ_CLASS_MAX], uint64_t ret_missed[static NJ_CLASS_MAX])
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_(freep) uint64_t *rows = calloc(cpus > 0 ? (size_t)cpus : 1, NJ_CLASS_MAX * sizeof(uint64_t));
+	uint32_t zero = 0;
+
+	memset(ret_lost, 0, NJ_CLASS_MAX * sizeof(uint64_t));
+	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (p->links[i])
+			ret_missed[programs[i].class] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
+	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.losses), &zero, rows) < 0)
+		return;
+	for (int cpu = 0; cpu < cpus; cpu++)
+		for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
+			ret_lost[class] += rows[(size_t)cpu * NJ_CLASS_MAX + class];
+}
+
+/* Runs an iterator to its end. */
+static int iterate(const struct bpf_program *program, struct buf *out)
+{
+	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
+	_cleanup_(closep) int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
+	uint8_t chunk[16384];
+	ssize_t n = -1;
+
+	while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
+		buf_add(out, chunk, (size_t)n);
+	if (n < 0)
+		n = -errno;
+	(void)bpf_link__destroy(link);
+	return n < 0 ? (int)n : buf_error(out);
+}
+
+int probe_seed(struct probe *p, struct buf *out)
+{
+	struct buf none = {0};
+	int r = iterate(p->skel->progs.seed_sockets, &none);
+
+	buf_done(&none);
+	if (r < 0)
+		return r;
+	return iterate(p->skel->progs.seed_task, out);
+}
+
+uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows)
+{
+	*ret_rows = p->coverage;
+	return NJ_CLASS_MAX;
+}
+
+bool probe_cost(struct probe *p, uint32_t program, const char **ret_name, uint64_t *ret_ns, uint64_t *ret_runs)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	if (program >= PROGRAMS)
+		return false;
+	*ret_name = programs[program].name;
+	*ret_ns = *ret_runs = 0;
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program_of(p->skel, program)), &info, &size) == 0) {
+		*ret_ns = info.run_time_ns;
+		*ret_runs = info.run_cnt;
+	}
+	return true;
+}

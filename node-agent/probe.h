@@ -1,0 +1,47 @@
+/* The kernel programs: opened, cut to what this kernel accepts, loaded, attached. The only file that
+ * knows the skeleton. One refused program costs its class and nothing else. */
+#pragma once
+
+#include "bpf/abi.h"
+#include "common/buf.h"
+#include "node-agent/capture.h"
+
+struct probe;
+
+struct probe_config {
+	uint32_t cpu_rings;	    /* rings that CPUs share, at least 1 */
+	uint64_t process_ring_bytes; /* powers of two, at least a page */
+	uint64_t cpu_ring_bytes;
+	bool use_v1_cgroup;
+};
+
+int probe_new(const struct probe_config *config, struct probe **ret_probe, struct err *e) must_check;
+void probe_free(struct probe *p); /* detaches and unloads; NULL allowed */
+
+/* Attaches everything that was loaded. */
+int probe_attach(struct probe *p, struct err *e) must_check;
+
+/* Ring 0 is that of process life. */
+uint32_t probe_ring_count(const struct probe *p);
+int probe_ring_fd(const struct probe *p, uint32_t ring);
+uint64_t probe_ring_bytes(const struct probe *p, uint32_t ring);
+
+/* Shared with the running programs. */
+struct nj_settings *probe_settings(struct probe *p);
+/* Replaces the names whose opening is reported. */
+int probe_set_open_names(struct probe *p, const char *const *names, struct err *e) must_check;
+
+/* Totals since load, by class: records that found no room, and runs that the kernel left out. */
+void probe_losses(struct probe *p, uint64_t ret_lost[static NJ_CLASS_MAX], uint64_t ret_missed[static NJ_CLASS_MAX]);
+
+/* Appends an NJ_EXEC record, without arguments and environment, for every live process, and gives
+ * the TCP sockets that they hold an owner. */
+int probe_seed(struct probe *p, struct buf *out) must_check;
+
+uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows);
+
+/* Run time and runs of a program since load, for measurements with kernel.bpf_stats_enabled. False
+ * past the last program. */
+bool probe_cost(struct probe *p, uint32_t program, const char **ret_name, uint64_t *ret_ns, uint64_t *ret_runs);
+
+DEFINE_CLEANUP(struct probe *, probe_free)
