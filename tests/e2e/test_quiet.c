@@ -48,6 +48,24 @@ static const struct scenario fastcgi = {
 	.argv = {"benign/fastcgi.py"},
 	.decisive = {EXEC("dash", ENDPOINT_KIND_UNIX, 0), EXEC("dash", PIPE, 1)},
 };
+static const struct scenario inetd_command = {
+	.argv = {"benign/inetd-command.py"},
+	.decisive = {EXEC("dash", TCP, 0), EXEC("dash", TCP, 1)},
+};
+static const struct scenario curl_pipe_sh = {
+	.argv = {"benign/curl-pipe-sh.sh"},
+	.decisive = {CONNECT("curl"), EXEC("dash", PIPE, 0)},
+};
+static const struct scenario nested_terminal = {
+	.argv = {"benign/ssh-nested-terminal.py"},
+	.decisive = {CONNECT("ssh"), EXEC("script", ENDPOINT_KIND_PTY_SLAVE, 0),
+		     EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
+};
+static const struct scenario cluster_client = {
+	.argv = {"benign/cluster-client.py"},
+	.attacker = ATTACKER_SINK,
+	.decisive = {CONNECT("python3.11")},
+};
 static const struct scenario health_check = {
 	.argv = {"benign/health-check.sh"},
 	.decisive = {CONNECT("curl")},
@@ -82,7 +100,11 @@ int main(void)
 		QUIET("ssh_with_a_command", ssh_command),
 		QUIET("interactive_ssh_login", ssh_login),
 		QUIET("service_with_accept_yes", accept_yes),
+		QUIET("service_that_runs_a_command_on_the_connection", inetd_command),
 		QUIET("fastcgi_responder", fastcgi),
+		QUIET("script_from_the_network_into_a_shell", curl_pipe_sh),
+		QUIET("terminal_in_a_terminal_over_ssh", nested_terminal),
+		QUIET("cluster_client_with_lasting_connections", cluster_client),
 		QUIET("health_check_of_three_hosts", health_check),
 		QUIET("shell_in_a_terminal", terminal),
 		QUIET("package_manager", packages),
