@@ -30,7 +30,7 @@ ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common -pthread $(WARN) -I. -isystem
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_LDFLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
-PROTO := $(wildcard proto/nightjar/v1/*.proto)
+PROTO := $(wildcard proto/nightjar/v1/*.proto proto/grpc/*/*/*.proto)
 PB_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO)) $(GEN)/google/protobuf/timestamp.pb-c.c
 PB_H := $(PB_C:.c=.h)
 PROTO_SET := $(GEN)/descriptors.h
@@ -85,7 +85,7 @@ $(GEN)/google/protobuf/timestamp.pb-c.c $(GEN)/google/protobuf/timestamp.pb-c.h 
 	$(Q)protoc-c -I/usr/include --c_out=$(GEN) /usr/include/google/protobuf/timestamp.proto
 
 # The descriptor set that reflection serves: const unsigned char descriptor_set[].
-$(PROTO_SET): $(PROTO) $(wildcard proto/grpc/*/*/*.proto)
+$(PROTO_SET): $(PROTO)
 	@mkdir -p $(@D)
 	$(Q)protoc -Iproto -I/usr/include --include_imports --descriptor_set_out=$(GEN)/descriptors.bin $(filter %.proto,$^)
 	$(Q){ echo 'static const unsigned char descriptor_set[] = {'; \

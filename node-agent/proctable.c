@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "common/table.h"
-#include "node-agent/image.h"
+#include "node-agent/procimage.h"
 #include "node-agent/procfs.h"
 
 #define IMAGE_BYTES_DEFAULT (8UL << 20)
@@ -46,7 +46,7 @@ static void release(void *ctx, const void *key, void *record)
 	struct process *p = record;
 
 	(void)key;
-	t->image_bytes -= image_unref(p->image);
+	t->image_bytes -= procimage_unref(p->image);
 	container_unref(p->container);
 }
 
@@ -171,7 +171,7 @@ static void set_image(struct process *p, struct image *image)
 static struct image *make_image(struct proctable *t, const struct decoded *d)
 {
 	bool in_need = t->image_bytes >= t->config.image_bytes;
-	struct image *image = image_new(d, in_need ? NULL : t->config.env_names,
+	struct image *image = procimage_new(d, in_need ? NULL : t->config.env_names,
 					in_need ? ARGS_IN_NEED : SIZE_MAX);
 
 	if (image)
@@ -199,7 +199,7 @@ const struct process_def *proctable_fork(struct proctable *t, const struct decod
 		p->def = from->def;
 		p->creds = from->creds;
 	}
-	set_image(p, from && from->image ? image_ref(from->image) : NULL);
+	set_image(p, from && from->image ? procimage_ref(from->image) : NULL);
 	set_container(t, p, &d->head, d->child.tgid);
 	p->def.exec_id = proctable_exec_id(t, &d->child);
 	p->def.parent_exec_id = proctable_exec_id(t, &d->head.task);

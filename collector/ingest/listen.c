@@ -7,18 +7,16 @@
  * MiB. */
 #include "collector/ingest/listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/impl/codegen/compression_types.h>
 #include <grpc/support/log.h>
 
+#include "collector/address.h"
 #include "collector/ingest/call.h"
 #include "collector/ingest/identity.h"
 #include "common/clock.h"
@@ -308,38 +306,14 @@ static grpc_server *create_server(void)
 	return grpc_server_create(&all, NULL);
 }
 
-/* The library only says that it could not listen; the socket's own error says why. */
+/* The library only says that it could not listen; a socket of our own says why. */
 static int why_not(const char *address, struct err *e)
 {
-	char host[256];
-	const char *colon = strrchr(address, ':');
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-	size_t len = colon ? (size_t)(colon - address) : 0;
 	_cleanup_(closep) int fd = -1;
-	int one = 1;
-	int r;
+	uint16_t port;
+	int r = address_listen("gRPC", address, &fd, &port, e);
 
-	if (!colon || len >= sizeof(host))
-		return err_set(e, -EINVAL, "cannot listen on '%s': write it as HOST:PORT", address);
-	if (len >= 2 && address[0] == '[' && address[len - 1] == ']')
-		(void)snprintf(host, sizeof(host), "%.*s", (int)len - 2, address + 1);
-	else
-		(void)snprintf(host, sizeof(host), "%.*s", (int)len, address);
-	r = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
-	if (r != 0)
-		return err_set(e, -EINVAL, "cannot listen on '%s': %s", address, gai_strerror(r));
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	r = fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-			    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 1) < 0 ?
-		    -errno :
-		    -EADDRNOTAVAIL;
-	freeaddrinfo(found);
-	if (r == -EADDRINUSE)
-		return err_set(e, r,
-			       "cannot listen on '%s': another program has the port; stop it or set "
-			       "another address",
-			       address);
-	return err_set(e, r, "cannot listen on '%s': %s", address, strerror(-r));
+	return r < 0 ? r : err_set(e, -EADDRNOTAVAIL, "cannot listen on '%s': gRPC refuses it", address);
 }
 
 static int add_port(struct listen *l, const char *address, struct err *e)

@@ -70,7 +70,8 @@ struct listen_config {
 	const char *address; /* "HOST:PORT"; port 0: any */
 	const struct tls_files *files;
 	unsigned int threads;
-	const struct listen_method *const *methods; /* tables, each ended by a NULL path; NULL-ended */
+	/* Tables, each ended by a NULL path; NULL-ended. They and the array outlive the listener. */
+	const struct listen_method *const *methods;
 	struct metrics *metrics;
 };
 

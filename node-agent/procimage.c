@@ -1,5 +1,5 @@
 /* Layout of the one allocation: struct image, the spans of arguments and environment, the bytes. */
-#include "node-agent/image.h"
+#include "node-agent/procimage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static const char *copy_text(const char *text, uint8_t **at)
 	return copy;
 }
 
-struct image *image_new(const struct decoded *d, const char *const *env_names, size_t max_args)
+struct image *procimage_new(const struct decoded *d, const char *const *env_names, size_t max_args)
 {
 	struct bytes args[EVENT_ARGS_MAX], env[EVENT_ENV_MAX];
 	bool cut = d->args.len > max_args, more;
@@ -91,13 +91,13 @@ struct image *image_new(const struct decoded *d, const char *const *env_names, s
 	return image;
 }
 
-struct image *image_ref(struct image *image)
+struct image *procimage_ref(struct image *image)
 {
 	image->refs++;
 	return image;
 }
 
-size_t image_unref(struct image *image)
+size_t procimage_unref(struct image *image)
 {
 	size_t size;
 

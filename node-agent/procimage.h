@@ -18,7 +18,7 @@ struct image {
 
 /* Copies what d points to. Of the environment only the variables in env_names (NULL-terminated, may
  * be NULL); of the arguments at most max_args bytes. NULL without memory. */
-struct image *image_new(const struct decoded *d, const char *const *env_names, size_t max_args);
-struct image *image_ref(struct image *image);
+struct image *procimage_new(const struct decoded *d, const char *const *env_names, size_t max_args);
+struct image *procimage_ref(struct image *image);
 /* Returns the bytes that it released. NULL allowed. */
-size_t image_unref(struct image *image);
+size_t procimage_unref(struct image *image);

@@ -1,0 +1,31 @@
+/* Containers and what runs in them; on the host, cgroups. A record per distinct container or
+ * cgroup, 1024 per shard, 1 KiB each. Processes refer to it by a number that is never 0. */
+#pragma once
+
+#include "common/event.h"
+
+struct entities;
+struct process;
+
+struct workload {
+	uint64_t id;
+	bool host;	     /* no container */
+	bool system_service; /* the cgroup is one of a system unit */
+	/* First process of the container: what it is there to run. */
+	uint32_t entry_pid;
+	uint64_t entry_start_ns;
+	uint64_t entry_device;
+	uint64_t entry_inode;
+	char container_id[65];
+	char name[64];
+	char image[160];
+	char pod[128];
+	char namespace[64];
+	char workload[128]; /* of the pod's name; on the host: systemd unit, session or cgroup */
+};
+
+/* Finds or makes the record of a definition. */
+struct workload *workload_seen(struct entities *en, uint32_t node, const struct container_def *def);
+struct workload *workload_find(const struct entities *en, uint64_t id); /* NULL: evicted */
+/* Notes the entry process: the one that started first. */
+void workload_note_entry(struct workload *w, const struct process *p);

@@ -1,0 +1,81 @@
+/* What becomes of a batch: check → journal → the worker that owns the node's shard → acknowledged
+ * once the journal has it on disk. Detection does not wait for the disk.
+ *
+ * Backpressure, never a silent drop: when the worker's queue or the journal's buffer is full, the
+ * batch is parked, its stream is not read on, and the agent waits behind HTTP/2 flow control.
+ * What is refused is counted by reason. */
+#pragma once
+
+#include <stdint.h>
+
+#include "collector/ingest/journal.h"
+#include "collector/ingest/nodes.h"
+#include "common/metrics.h"
+#include "common/wire.h"
+
+enum intake_kind {
+	INTAKE_BATCH = 1,
+	INTAKE_HEARTBEAT = 2,
+	INTAKE_GONE = 3, /* the stream has ended */
+};
+
+/* For a worker; one allocation, the message behind it. */
+struct intake_item {
+	enum intake_kind kind;
+	struct node *node; /* a reference */
+	char boot_id[NODE_BOOT_MAX];
+	uint64_t received_ns;
+	uint64_t wall_ns; /* heartbeat: the node's wall clock */
+	size_t len;
+	uint8_t message[];
+};
+void intake_item_free(struct intake_item *item); /* NULL allowed */
+
+struct intake_config {
+	struct nodes *nodes;	 /* not owned, as the next */
+	struct journal *journal; /* its synced call-back is intake_synced */
+	struct metrics *metrics;
+	/* Whether the node's worker takes one more. Only intake submits, under one lock. */
+	bool (*room)(void *ctx, const struct node *node);
+	/* Ownership passes; never fails after room has said yes. During replay it waits. */
+	void (*submit)(void *ctx, struct intake_item *item);
+	void *ctx;
+};
+
+struct intake;
+
+int intake_new(const struct intake_config *config, struct intake **ret_intake, struct err *e) must_check;
+void intake_free(struct intake *in); /* NULL allowed; after journal and listener have stopped */
+struct nodes *intake_nodes(struct intake *in);
+
+enum intake_verdict {
+	INTAKE_TAKEN,
+	INTAKE_PARKED,	   /* taken later; the caller must pause the stream: it is resumed from here */
+	INTAKE_DUPLICATE,  /* had it; acknowledged again when it is on disk */
+	INTAKE_STALE,	   /* of an epoch that nobody here knows: NeedEpoch was sent */
+	INTAKE_SUPERSEDED, /* the node has a newer stream */
+	INTAKE_NO_MEMORY,
+};
+
+/* The node's stream is call from now on; an older one is ended. hello is owned by the node after.
+ * received_ns: wall clock, as below. */
+void intake_hello(struct intake *in, struct node *node, struct listen_call *call,
+		  Nightjar__V1__Hello *hello, uint64_t received_ns);
+/* message is copied. Pauses call before it answers INTAKE_PARKED. */
+enum intake_verdict intake_batch(struct intake *in, struct node *node, struct listen_call *call,
+				 struct bytes message, const struct wire_batch_head *head,
+				 uint64_t received_ns) must_check;
+void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__Heartbeat *beat,
+		      uint64_t received_ns);
+/* The stream is over: forgets what it had parked. */
+void intake_bye(struct intake *in, struct node *node, struct listen_call *call, uint64_t received_ns);
+
+/* A worker could not make sense of the node's epoch. Any thread. */
+void intake_need_epoch(struct intake *in, struct node *node);
+/* There is room again somewhere: parked batches are tried. Any thread. */
+void intake_retry(struct intake *in);
+/* For journal_config.synced. */
+void intake_synced(void *ctx, uint64_t position);
+/* For journal_replay: what the journal holds goes through the workers once more. Before the
+ * listener starts. */
+void intake_replay(void *ctx, const struct journal_record *record);

@@ -1,0 +1,528 @@
+/* An agent's stream through session, intake and journal, over real mTLS, with a worker that only
+ * collects: what is refused, what is dropped as a duplicate, what waits, and what is acknowledged. */
+#include "tests/unit/peer.h"
+#include "tests/unit/wire_sample.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include "collector/ingest/intake.h"
+#include "collector/ingest/session.h"
+
+#define ITEMS_MAX 64
+
+struct fixture {
+	struct peer peer;
+	struct nodes *nodes;
+	struct journal *journal;
+	struct intake *intake;
+	struct sessions *sessions;
+	const struct listen_method *tables[2];
+	struct wire_encoder *encoder;
+	char journal_dir[96];
+
+	pthread_mutex_t lock;
+	bool full;
+	int count;
+	struct intake_item *items[ITEMS_MAX];
+};
+
+static bool room(void *ctx, const struct node *node)
+{
+	struct fixture *f = (struct fixture *)ctx;
+	bool yes;
+
+	assert_string_equal(node->name, "n1");
+	(void)pthread_mutex_lock(&f->lock);
+	yes = !f->full;
+	(void)pthread_mutex_unlock(&f->lock);
+	return yes;
+}
+
+static void submit(void *ctx, struct intake_item *item)
+{
+	struct fixture *f = (struct fixture *)ctx;
+
+	(void)pthread_mutex_lock(&f->lock);
+	if (f->count == ITEMS_MAX)
+		abort();
+	f->items[f->count++] = item;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+static void synced(void *ctx, uint64_t position)
+{
+	struct fixture *f = (struct fixture *)ctx;
+
+	intake_synced(f->intake, position);
+}
+
+static void build(struct fixture *f)
+{
+	struct journal_config journal = {.dir = f->journal_dir,
+					 .segment_bytes = 1 << 20,
+					 .cap_bytes = 16 << 20,
+					 .metrics = f->peer.metrics,
+					 .synced = synced,
+					 .ctx = f};
+	struct intake_config intake = {.metrics = f->peer.metrics, .room = room, .submit = submit, .ctx = f};
+	struct session_config sessions = {.greeting = bytes_of("\x1a\x02\x08\x07", 4), /* policy 7 */
+					  .metrics = f->peer.metrics};
+
+	f->nodes = nodes_new(16, f->peer.metrics);
+	assert_int_equal(journal_open(&journal, &f->journal, NULL), 0);
+	intake.nodes = f->nodes;
+	intake.journal = f->journal;
+	assert_int_equal(intake_new(&intake, &f->intake, NULL), 0);
+	sessions.intake = f->intake;
+	f->sessions = sessions_new(&sessions);
+	assert_non_null(f->sessions);
+	assert_int_equal(journal_replay(f->journal, intake_replay, f->intake, NULL), 0);
+	assert_int_equal(journal_start(f->journal, NULL), 0);
+	f->tables[0] = sessions_methods(f->sessions);
+	peer_listen(&f->peer, f->tables);
+}
+
+static void unbuild(struct fixture *f)
+{
+	peer_unlisten(&f->peer);
+	journal_stop(f->journal);
+	sessions_free(f->sessions);
+	intake_free(f->intake);
+	journal_close(f->journal);
+	nodes_free(f->nodes);
+	while (f->count > 0)
+		intake_item_free(f->items[--f->count]);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	(void)pthread_mutex_init(&f->lock, NULL);
+	peer_init(&f->peer);
+	(void)snprintf(f->journal_dir, sizeof(f->journal_dir), "%s/journal", f->peer.dir);
+	f->encoder = wire_encoder_new(64);
+	assert_non_null(f->encoder);
+	build(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+
+	unbuild(f);
+	wire_encoder_free(f->encoder);
+	peer_done(&f->peer);
+	free(f);
+	return 0;
+}
+
+static uint64_t counted(struct fixture *f, const char *name)
+{
+	return counter_value(f->peer.metrics, name);
+}
+
+/* ---- the agent's side ------------------------------------------------------------------------- */
+
+struct agent {
+	struct rpc_client *client;
+	struct rpc_stream *stream;
+};
+
+static struct agent agent_open(struct fixture *f)
+{
+	struct agent a = {.client = peer_client(&f->peer, "agent1")};
+
+	assert_int_equal(rpc_stream_open(a.client, "/nightjar.v1.Ingest/Stream", &a.stream, NULL), 0);
+	return a;
+}
+
+static void agent_close(struct agent *a)
+{
+	rpc_stream_free(a->stream);
+	rpc_client_free(a->client);
+}
+
+static void agent_send(struct agent *a, struct bytes message)
+{
+	struct rpc_event event;
+
+	while (rpc_stream_send(a->stream, message) == -EAGAIN) {
+		rpc_stream_wait(a->stream, PEER_WAIT_MS, &event);
+		assert_int_equal(event.kind, RPC_EVENT_SENT);
+	}
+}
+
+static void send_hello(struct agent *a, const char *node, const char *boot_id)
+{
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
+	uint8_t room_for[512];
+	size_t len;
+
+	hello.node = (char *)(uintptr_t)node;
+	hello.boot_id = (char *)(uintptr_t)boot_id;
+	hello.kernel = (char *)(uintptr_t)"6.1.0";
+	hello.resume_seq = 100;
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
+	message.hello = &hello;
+	len = nightjar__v1__agent_message__get_packed_size(&message);
+	assert_true(len <= sizeof(room_for));
+	(void)nightjar__v1__agent_message__pack(&message, room_for);
+	agent_send(a, bytes_of(room_for, len));
+}
+
+/* What the collector says next. */
+static Nightjar__V1__CollectorMessage *receive(struct agent *a)
+{
+	struct rpc_event event = peer_next(a->stream);
+	Nightjar__V1__CollectorMessage *m;
+
+	if (event.kind == RPC_EVENT_CLOSED)
+		fail_msg("closed: %s", event.text);
+	m = nightjar__v1__collector_message__unpack(NULL, event.data.len, event.data.data);
+	assert_non_null(m);
+	return m;
+}
+
+static void expect_policy(struct agent *a)
+{
+	Nightjar__V1__CollectorMessage *m = receive(a);
+
+	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_POLICY);
+	assert_int_equal(m->policy->generation, 7);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+}
+
+static void expect_ack(struct agent *a, uint64_t seq)
+{
+	uint64_t acked = 0;
+
+	/* One may come for the batches before. */
+	while (acked < seq) {
+		Nightjar__V1__CollectorMessage *m = receive(a);
+
+		assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_ACK);
+		assert_true(m->ack->seq > acked);
+		acked = m->ack->seq;
+		nightjar__v1__collector_message__free_unpacked(m, NULL);
+	}
+	assert_int_equal(acked, seq);
+}
+
+static void expect_closed(struct agent *a, int status, const char *text)
+{
+	struct rpc_event event = peer_next(a->stream);
+
+	assert_int_equal(event.kind, RPC_EVENT_CLOSED);
+	assert_int_equal(event.status, status);
+	if (!strstr(event.text, text))
+		fail_msg("'%s' is not in '%s'", text, event.text);
+}
+
+static void send_batch(struct fixture *f, struct agent *a, uint64_t seq, const char *node)
+{
+	const struct wire_batch_head head = {.seq = seq, .node = node};
+	_cleanup_buf_ struct buf message = {0};
+	struct event event = {.seq = seq,
+			      .kind = EVENT_KIND_EXIT,
+			      .process = &sample_shell,
+			      .file = {.path = ""},
+			      .raw_path = ""};
+
+	wire_encode_begin(f->encoder);
+	assert_int_equal(wire_encode_event(f->encoder, &event), 0);
+	assert_int_equal(wire_encode_end(f->encoder, &head, &message), 0);
+	agent_send(a, buf_bytes(&message));
+}
+
+static struct agent greeted(struct fixture *f, const char *boot_id)
+{
+	struct agent a = agent_open(f);
+
+	send_hello(&a, "n1", boot_id);
+	expect_policy(&a);
+	return a;
+}
+
+/* ---- refused -------------------------------------------------------------------------------------- */
+
+static void a_batch_before_the_hello_is_refused(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = agent_open(f);
+
+	send_batch(f, &a, 100, "n1");
+	expect_closed(&a, LISTEN_INVALID_ARGUMENT, "a hello expected");
+	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"unexpected\"}"), 1);
+	agent_close(&a);
+}
+
+static void a_second_hello_is_refused(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_hello(&a, "n1", "boot-1");
+	expect_closed(&a, LISTEN_INVALID_ARGUMENT, "batches and heartbeats expected");
+	agent_close(&a);
+}
+
+static void a_hello_of_another_node_is_refused(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = agent_open(f);
+
+	send_hello(&a, "n2", "boot-1");
+	expect_closed(&a, LISTEN_PERMISSION_DENIED, "another node");
+	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"other_node\"}"), 1);
+	assert_null(nodes_find(f->nodes, "n2"));
+	agent_close(&a);
+}
+
+static void a_hello_without_a_boot_id_is_refused(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = agent_open(f);
+
+	send_hello(&a, "n1", "");
+	expect_closed(&a, LISTEN_INVALID_ARGUMENT, "boot id");
+	agent_close(&a);
+}
+
+static void a_batch_that_claims_another_node_is_refused_and_counted(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_batch(f, &a, 100, "n2");
+	expect_closed(&a, LISTEN_PERMISSION_DENIED, "the batch names another node");
+	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"other_node\"}"), 1);
+	assert_int_equal(f->count, 0);
+	agent_close(&a);
+}
+
+static void garbage_and_cut_batches_end_the_stream(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	const struct wire_batch_head head = {.seq = 100, .node = "n1"};
+	_cleanup_buf_ struct buf message = {0};
+	uint64_t ended = 0;
+	size_t cut;
+
+	wire_encode_begin(f->encoder);
+	assert_int_equal(wire_encode_end(f->encoder, &head, &message), 0);
+	for (cut = 1; cut < message.len; cut++) {
+		struct agent a = greeted(f, "boot-1");
+
+		agent_send(&a, bytes_of(message.data, cut));
+		expect_closed(&a, LISTEN_INVALID_ARGUMENT, "no nightjar.v1.AgentMessage");
+		agent_close(&a);
+		ended++;
+	}
+	assert_true(ended > 5);
+	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"garbage\"}"), ended);
+	assert_int_equal(f->count, 0);
+}
+
+/* ---- taken ---------------------------------------------------------------------------------------- */
+
+static void batches_are_acknowledged_once_they_are_on_disk(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+	struct node *node;
+
+	send_batch(f, &a, 100, "n1");
+	send_batch(f, &a, 101, "");
+	expect_ack(&a, 101);
+	assert_true(counted(f, "nightjar_journal_syncs_total") >= 1);
+	assert_int_equal(f->count, 2);
+	assert_string_equal(f->items[0]->boot_id, "boot-1");
+	node = nodes_find(f->nodes, "n1");
+	assert_non_null(node);
+	assert_int_equal(node->synced_seq, 101);
+	node_unref(node);
+	agent_close(&a);
+}
+
+static void a_batch_that_comes_twice_is_worked_on_once(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	agent_close(&a);
+	a = greeted(f, "boot-1");
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100); /* again: the agent has missed it */
+	send_batch(f, &a, 101, "n1");
+	expect_ack(&a, 101);
+	assert_int_equal(f->count, 2);
+	assert_int_equal(counted(f, "nightjar_intake_batches_total{result=\"duplicate\"}"), 1);
+	agent_close(&a);
+}
+
+static void after_a_reboot_the_same_numbers_are_new(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	agent_close(&a);
+	a = greeted(f, "boot-2");
+	wire_encoder_new_epoch(f->encoder);
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	assert_int_equal(f->count, 2);
+	assert_string_equal(f->items[1]->boot_id, "boot-2");
+	agent_close(&a);
+}
+
+static void a_batch_of_an_unknown_epoch_asks_for_a_new_one(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+	Nightjar__V1__CollectorMessage *m;
+
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	agent_close(&a);
+	a = greeted(f, "boot-2"); /* whose batches nobody has opened an epoch for */
+	send_batch(f, &a, 100, "n1");
+	m = receive(&a);
+	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_NEED_EPOCH);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+	assert_int_equal(f->count, 1);
+	wire_encoder_new_epoch(f->encoder);
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	agent_close(&a);
+}
+
+static void numbers_that_were_skipped_are_counted(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_batch(f, &a, 100, "n1");
+	send_batch(f, &a, 105, "n1");
+	expect_ack(&a, 105);
+	assert_int_equal(counted(f, "nightjar_intake_batches_missing_total"), 4);
+	agent_close(&a);
+}
+
+static void a_newer_stream_of_the_node_ends_the_older(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent first = greeted(f, "boot-1"), second = greeted(f, "boot-1");
+
+	expect_closed(&first, LISTEN_UNAVAILABLE, "newer stream");
+	send_batch(f, &second, 100, "n1");
+	expect_ack(&second, 100);
+	agent_close(&first);
+	agent_close(&second);
+}
+
+/* ---- waiting and coming back ------------------------------------------------------------------- */
+
+static void when_the_worker_is_full_the_stream_waits_and_nothing_is_lost(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+	struct rpc_event event;
+	int i;
+
+	f->full = true;
+	for (i = 0; i < 3; i++)
+		send_batch(f, &a, 100 + (uint64_t)i, "n1");
+	/* Only the first can have been read: then the stream is not read on. */
+	do
+		rpc_stream_wait(a.stream, 100, &event);
+	while (event.kind == RPC_EVENT_SENT);
+	assert_int_equal(event.kind, RPC_EVENT_TIMEOUT);
+	assert_int_equal(counted(f, "nightjar_intake_parked_total"), 1);
+	assert_int_equal(f->count, 0);
+	(void)pthread_mutex_lock(&f->lock);
+	f->full = false;
+	(void)pthread_mutex_unlock(&f->lock);
+	intake_retry(f->intake);
+	expect_ack(&a, 102);
+	assert_int_equal(f->count, 3);
+	agent_close(&a);
+}
+
+static void a_stream_that_ends_while_it_waits_takes_its_batch_along(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1"), b;
+
+	f->full = true;
+	send_batch(f, &a, 100, "n1");
+	while (counted(f, "nightjar_intake_parked_total") == 0)
+		(void)sched_yield();
+	b = greeted(f, "boot-1");
+	agent_close(&a);
+	(void)pthread_mutex_lock(&f->lock);
+	f->full = false;
+	(void)pthread_mutex_unlock(&f->lock);
+	intake_retry(f->intake);
+	wire_encoder_new_epoch(f->encoder);
+	send_batch(f, &b, 100, "n1");
+	expect_ack(&b, 100);
+	assert_int_equal(f->count, 1);
+	agent_close(&b);
+}
+
+static void after_a_restart_the_journal_is_worked_on_again_and_duplicates_are_known(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	send_batch(f, &a, 100, "n1");
+	send_batch(f, &a, 101, "n1");
+	expect_ack(&a, 101);
+	agent_close(&a);
+	unbuild(f);
+	build(f);
+	assert_int_equal(f->count, 2);
+	a = greeted(f, "boot-1");
+	send_batch(f, &a, 101, "n1");
+	expect_ack(&a, 101);
+	send_batch(f, &a, 102, "n1"); /* of the epoch that the journal has opened */
+	expect_ack(&a, 102);
+	assert_int_equal(f->count, 3);
+	agent_close(&a);
+}
+
+#define STREAMED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STREAMED(a_batch_before_the_hello_is_refused),
+		STREAMED(a_second_hello_is_refused),
+		STREAMED(a_hello_of_another_node_is_refused),
+		STREAMED(a_hello_without_a_boot_id_is_refused),
+		STREAMED(a_batch_that_claims_another_node_is_refused_and_counted),
+		STREAMED(garbage_and_cut_batches_end_the_stream),
+		STREAMED(batches_are_acknowledged_once_they_are_on_disk),
+		STREAMED(a_batch_that_comes_twice_is_worked_on_once),
+		STREAMED(after_a_reboot_the_same_numbers_are_new),
+		STREAMED(a_batch_of_an_unknown_epoch_asks_for_a_new_one),
+		STREAMED(numbers_that_were_skipped_are_counted),
+		STREAMED(a_newer_stream_of_the_node_ends_the_older),
+		STREAMED(when_the_worker_is_full_the_stream_waits_and_nothing_is_lost),
+		STREAMED(a_stream_that_ends_while_it_waits_takes_its_batch_along),
+		STREAMED(after_a_restart_the_journal_is_worked_on_again_and_duplicates_are_known),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
