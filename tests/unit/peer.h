@@ -2,6 +2,7 @@
  * for it: what the tests of the server side start from. */
 #pragma once
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -123,4 +124,15 @@ static inline struct rpc_event peer_next(struct rpc_stream *s)
 	if (event.kind == RPC_EVENT_TIMEOUT)
 		fail_msg("nothing came in time");
 	return event;
+}
+
+/* Sends once what was sent before has left. */
+static inline void peer_send(struct rpc_stream *s, struct bytes message)
+{
+	struct rpc_event event;
+
+	while (rpc_stream_send(s, message) == -EAGAIN) {
+		rpc_stream_wait(s, PEER_WAIT_MS, &event);
+		assert_int_equal(event.kind, RPC_EVENT_SENT);
+	}
 }

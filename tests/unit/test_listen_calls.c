@@ -355,7 +355,7 @@ static void garbage_on_the_port_disturbs_nobody(void **state)
 		/* Some say nothing, some a bit, some a lot; the peer may have hung up already. */
 		(void)!send(fds[i], junk, i * 256, MSG_NOSIGNAL);
 	}
-	assert_int_equal(rpc_stream_send(stream, bytes_of_text("still here")), 0);
+	peer_send(stream, bytes_of_text("still here"));
 	assert_true(bytes_equal(peer_next(stream).data, bytes_of_text("still here")));
 	for (i = 0; i < 16; i++)
 		(void)close(fds[i]);
@@ -378,7 +378,7 @@ static void a_stream_keeps_its_order_and_ends_when_the_client_does(void **state)
 	assert_int_equal(rpc_stream_open(client, "/test/Echo", &stream, NULL), 0);
 	for (i = 0; i < 50; i++) {
 		(void)snprintf(text, sizeof(text), i == 20 ? "pause" : "message %d", i);
-		assert_int_equal(rpc_stream_send(stream, bytes_of_text(text)), 0);
+		peer_send(stream, bytes_of_text(text));
 		event = peer_next(stream);
 		assert_int_equal(event.kind, RPC_EVENT_MESSAGE);
 		assert_true(bytes_equal(event.data, bytes_of_text(text)));
@@ -400,7 +400,7 @@ static void a_peer_that_does_not_read_is_cut_off_at_the_bound(void **state)
 	int received = 0;
 
 	assert_int_equal(rpc_stream_open(client, "/test/Echo", &stream, NULL), 0);
-	assert_int_equal(rpc_stream_send(stream, bytes_of_text("many")), 0);
+	peer_send(stream, bytes_of_text("many"));
 	while ((event = peer_next(stream)).kind == RPC_EVENT_MESSAGE)
 		received++;
 	assert_int_equal(event.kind, RPC_EVENT_CLOSED);
@@ -418,7 +418,7 @@ static void stopping_ends_open_streams(void **state)
 	struct rpc_stream *stream = NULL;
 
 	assert_int_equal(rpc_stream_open(client, "/test/Echo", &stream, NULL), 0);
-	assert_int_equal(rpc_stream_send(stream, bytes_of_text("x")), 0);
+	peer_send(stream, bytes_of_text("x"));
 	assert_int_equal(peer_next(stream).kind, RPC_EVENT_MESSAGE);
 	peer_unlisten(&f->peer);
 	assert_int_equal(peer_next(stream).kind, RPC_EVENT_CLOSED);

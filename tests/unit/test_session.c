@@ -150,12 +150,7 @@ static void agent_close(struct agent *a)
 
 static void agent_send(struct agent *a, struct bytes message)
 {
-	struct rpc_event event;
-
-	while (rpc_stream_send(a->stream, message) == -EAGAIN) {
-		rpc_stream_wait(a->stream, PEER_WAIT_MS, &event);
-		assert_int_equal(event.kind, RPC_EVENT_SENT);
-	}
+	peer_send(a->stream, message);
 }
 
 static void send_hello(struct agent *a, const char *node, const char *boot_id)
