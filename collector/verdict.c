@@ -82,6 +82,14 @@ static void attack(struct alert *a, const struct detector *detector)
 	a->msg.attack = at;
 }
 
+void verdict_techniques(struct alert *a, const char *const *techniques)
+{
+	if (!a->msg.attack)
+		return;
+	a->msg.attack->n_techniques = count(techniques);
+	a->msg.attack->techniques = (char **)techniques;
+}
+
 struct alert *verdict_new(const struct detector *detector, const struct verdict_event *event)
 {
 	struct alert *a = alert_new();

@@ -32,6 +32,8 @@ struct alert *verdict_of(const struct detector *detector, const struct detect_co
 void verdict_revise(struct alert *a, const char *id, uint32_t revision, uint32_t count);
 
 void verdict_grade(struct alert *a, const char *severity, double score);
+/* techniques: constant, NULL-terminated; in place of the detector's. */
+void verdict_techniques(struct alert *a, const char *const *techniques);
 void verdict_remote(struct alert *a, const char *ip, uint32_t port);
 void verdict_place(struct alert *a, const char *namespace, const char *workload, const char *pod);
 void verdict_output(struct alert *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

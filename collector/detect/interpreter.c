@@ -159,11 +159,22 @@ static struct reading_result read_args(const struct interpreter *row, const stru
 }
 
 /* busybox sh …, or a link named sh: the shell is named by the first argument or the second. */
-static const char *applet(const struct image *image, const char *arg)
+static const char *applet(const struct image *image)
 {
-	while (arg && row_named(base_name(arg)) && row_named(base_name(arg))->multicall)
-		arg = image_arg(image, arg);
+	const char *arg = image_arg(image, NULL);
+	const struct interpreter *row = arg ? row_named(base_name(arg)) : NULL;
+
+	while (row && row->multicall && (arg = image_arg(image, arg)))
+		row = row_named(base_name(arg));
 	return arg;
+}
+
+const char *interpreter_applet(const struct image *image)
+{
+	const struct interpreter *row = row_named(image_name(image));
+	const char *arg = row && row->multicall ? applet(image) : NULL;
+
+	return arg ? base_name(arg) + (base_name(arg)[0] == '-') : NULL;
 }
 
 bool interpreter_reads_stdin(struct interpreter_files *files, const struct image *image)
@@ -172,15 +183,12 @@ bool interpreter_reads_stdin(struct interpreter_files *files, const struct image
 	const char *arg0 = row ? image_arg(image, NULL) : NULL;
 	struct reading_result r;
 
+	if (row && row->multicall) {
+		arg0 = applet(image);
+		row = arg0 ? row_named(base_name(arg0) + (base_name(arg0)[0] == '-')) : NULL;
+	}
 	if (!row)
 		return false;
-	if (row->multicall) {
-		const char *name = arg0 ? applet(image, arg0) : NULL;
-
-		if (!name || !row_named(base_name(name) + (base_name(name)[0] == '-')))
-			return false;
-		arg0 = name;
-	}
 	if (!arg0)
 		return true; /* an empty argument list: it reads its input */
 	r = read_args(row, image, arg0);
@@ -197,7 +205,7 @@ bool interpreter_is(const struct image *image)
 const char *interpreter_script(const struct image *image)
 {
 	const struct interpreter *row = row_named(image_name(image));
-	const char *arg0 = row ? image_arg(image, NULL) : NULL;
+	const char *arg0 = row && !row->multicall ? image_arg(image, NULL) : NULL;
 	struct reading_result r;
 
 	if (!arg0)

@@ -20,6 +20,9 @@ struct interpreter_files {
 
 /* Is it one, and does it read its commands from descriptor 0? Learns the file's identity. */
 bool interpreter_reads_stdin(struct interpreter_files *files, const struct image *image);
+/* The applet that a busybox is called to run, "sh" or "login"; NULL when the image is none. What it
+ * does is chosen by this name, so it cannot be forged. */
+const char *interpreter_applet(const struct image *image);
 /* Is it one at all? */
 bool interpreter_is(const struct image *image);
 /* The file that it runs: its first argument that is no option. NULL: none. */

@@ -1,10 +1,13 @@
 /* The detectors, in the order in which they see an event. */
 #include "collector/detect/detectors.h"
+#include "collector/detect/secret.h"
 
 #include "common/clock.h"
 
 static const struct detector *const registry[] = {
 	&reverse_shell_detector,
+	&lateral_scan_detector,
+	&credential_theft_detector,
 	NULL,
 };
 
@@ -13,11 +16,9 @@ const struct detector *const *detect_registry(void)
 	return registry;
 }
 
-static const char *const open_names[] = {NULL};
-
 const char *const *detect_open_names(void)
 {
-	return open_names;
+	return secret_open_names();
 }
 
 void detect_options_default(struct detect_options *ret_options)

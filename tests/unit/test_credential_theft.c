@@ -1,0 +1,244 @@
+/* Reads of credentials by those who should not, and by those who do it every day. */
+#include "tests/unit/story.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "collector/detect/secret.h"
+
+#define STORY	   _cleanup_(story_freep) struct story *s = story_new()
+#define USER_SHELL story_start(s, NULL, "/usr/bin/bash", ARGS("-bash"), FDS())
+
+static const struct container_def pod = {
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "uid", "web", "img",
+	"web-5d4f8c7b9-x2x7k", "shop", "/kubepods/pod1/0011"};
+static const char token[] = "/run/secrets/kubernetes.io/serviceaccount/..2026_11_24_20_00_00.1/token";
+
+static uint32_t reads(const char *exe, const char *const *args, const char *path)
+{
+	STORY;
+	struct actor *a = story_spawn(s, USER_SHELL, exe, args, FDS());
+
+	story_open(s, a, path, 3);
+	story_tell(s, 64);
+	return s->alert_count;
+}
+
+/* ---- silent ---- */
+
+static void who_has_business_is_silent(void **state)
+{
+	(void)state;
+	assert_int_equal(reads("/usr/bin/passwd", ARGS("passwd"), "/etc/shadow"), 0);
+	assert_int_equal(reads("/usr/sbin/sshd", ARGS("sshd"), "/etc/shadow"), 0);
+	assert_int_equal(reads("/usr/bin/ssh", ARGS("ssh"), "/root/.ssh/id_rsa"), 0);
+	assert_int_equal(reads("/usr/local/bin/kubectl", ARGS("kubectl"), "/home/ann/.kube/config"), 0);
+	assert_int_equal(reads("/usr/bin/docker", ARGS("docker"), "/root/.docker/config.json"), 0);
+	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/bin/aws"), "/root/.aws/credentials"), 0);
+	assert_int_equal(reads("/usr/bin/busybox", ARGS("login"), "/etc/shadow"), 0);
+}
+
+static void files_with_similar_names_are_silent(void **state)
+{
+	static const char *const paths[] = {
+		"/srv/app/config", "/home/ann/.config/git/config", "/root/.ssh/config",
+		"/root/.ssh/id_rsa.pub", "/etc/shadow.d/x", "/home/ann/src/token", "/proc/self/environ",
+		"/home/a/b/.kube/config", "shadow", "",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		assert_int_equal(reads("/usr/bin/cat", ARGS("cat"), paths[i]), 0);
+}
+
+static void a_file_that_is_not_there_or_only_written_is_silent(void **state)
+{
+	STORY;
+	struct actor *cat = story_spawn(s, USER_SHELL, "/usr/bin/cat", ARGS("cat"), FDS());
+
+	(void)state;
+	story_open(s, cat, "/root/.aws/credentials", -ENOENT);
+	story_open(s, cat, "/root/.ssh/id_rsa", 3);
+	s->events[s->event_count - 1].flags = O_WRONLY | O_CREAT;
+	story_open(s, cat, "/etc/shadow", 3);
+	s->events[s->event_count - 1].flags = O_PATH;
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 0);
+}
+
+static void a_package_s_script_may_read_shadow(void **state)
+{
+	STORY;
+	struct actor *dpkg = story_spawn(s, USER_SHELL, "/usr/bin/dpkg", ARGS("dpkg", "-i"), FDS());
+	struct actor *script = story_spawn(s, dpkg, "/usr/bin/dash", ARGS("sh", "/var/lib/dpkg/info/x.postinst"), FDS());
+
+	(void)state;
+	story_open(s, story_spawn(s, script, "/usr/bin/grep", ARGS("grep"), FDS()), "/etc/shadow", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 0);
+}
+
+static void one_s_own_environment_is_silent(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL, *child = story_spawn(s, sh, "/usr/bin/sleep", ARGS("sleep"), FDS());
+	char own[64], of_child[64];
+
+	(void)state;
+	(void)snprintf(own, sizeof(own), "/proc/%u/environ", sh->def.pid);
+	(void)snprintf(of_child, sizeof(of_child), "/proc/%u/environ", child->def.pid);
+	story_open(s, sh, own, 3);
+	story_open(s, sh, of_child, 3);
+	story_open(s, sh, own, 3);
+	s->events[s->event_count - 1].raw_path = "/proc/self/environ";
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 0);
+}
+
+/* The container's first program, and what that one starts of its own, may read its token. */
+static void a_workload_s_own_token_is_silent(void **state)
+{
+	STORY;
+	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
+	struct actor *entry, *app, *script;
+
+	(void)state;
+	s->container = &pod;
+	entry = story_start(s, shim, "/bin/dash", ARGS("sh", "/entrypoint.sh"), FDS());
+	app = story_spawn(s, entry, "/app/server", ARGS("server"), FDS());
+	script = story_spawn(s, entry, "/usr/local/bin/python3.11", ARGS("python3", "/app/main.py"), FDS());
+	story_open(s, app, token, 3);
+	story_open(s, script, token, 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 0);
+}
+
+/* ---- reported ---- */
+
+static void who_has_none_is_reported(void **state)
+{
+	static const char *const paths[] = {
+		"/etc/shadow", "/root/.ssh/id_ed25519", "/home/ann/.ssh/id_rsa", "/root/.aws/credentials",
+		"/home/ann/.config/gcloud/application_default_credentials.json", "/home/ann/.kube/config",
+		"/etc/kubernetes/admin.conf", "/root/.docker/config.json", "/proc/1/environ", token,
+		"/var/run/secrets/kubernetes.io/serviceaccount/token", "/etc/ssh/ssh_host_rsa_key",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		assert_int_equal(reads("/usr/bin/cat", ARGS("cat"), paths[i]), 1);
+}
+
+static void a_trusted_name_elsewhere_is_reported(void **state)
+{
+	(void)state;
+	assert_int_equal(reads("/tmp/passwd", ARGS("passwd"), "/etc/shadow"), 1);
+	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/tmp/aws"), "/root/.aws/credentials"), 1);
+	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/../tmp/aws"), "/root/.aws/credentials"), 1);
+	assert_int_equal(reads("/usr/bin/busybox", ARGS("cat"), "/etc/shadow"), 1);
+	assert_int_equal(reads("/usr/bin/busybox", ARGS("busybox", "cat"), "/etc/shadow"), 1);
+}
+
+static void a_trusted_path_that_a_user_owns_is_reported(void **state)
+{
+	STORY;
+
+	(void)state;
+	s->exe_uid = 1000;
+	story_open(s, story_spawn(s, USER_SHELL, "/usr/bin/passwd", ARGS("passwd"), FDS()), "/etc/shadow", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 1);
+}
+
+static void a_refused_attempt_is_reported_as_low(void **state)
+{
+	STORY;
+	struct actor *cat = story_spawn(s, USER_SHELL, "/usr/bin/cat", ARGS("cat"), FDS());
+
+	(void)state;
+	story_open(s, cat, "/etc/shadow", -EACCES);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 1);
+	assert_string_equal(s->alerts[0]->msg.severity, "low");
+}
+
+static void a_token_read_by_who_was_let_in_later_is_reported(void **state)
+{
+	STORY;
+	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
+	struct actor *shell;
+
+	(void)state;
+	s->container = &pod;
+	(void)story_start(s, shim, "/app/server", ARGS("server"), FDS());
+	shell = story_start(s, shim, "/bin/bash", ARGS("bash"), FDS());
+	story_open(s, story_spawn(s, shell, "/bin/cat", ARGS("cat", token), FDS()), token, 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 1);
+	assert_string_equal(s->alerts[0]->msg.workload, "web");
+	assert_string_equal(s->alerts[0]->msg.namespace_, "shop");
+	assert_string_equal(s->alerts[0]->msg.container->image, "img");
+	assert_string_equal(s->alerts[0]->msg.attack->techniques[0], "T1552.007");
+}
+
+static void a_sweep_of_environments_is_one_alert_with_revisions(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/environ", i + 1);
+		story_open(s, story_spawn(s, sh, "/usr/bin/cat", ARGS("cat"), FDS()),
+			   arena_strdup(s->arena, path), 3);
+	}
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 4); /* 1, 2, 4, 8 */
+	assert_string_equal(s->alerts[3]->msg.id, s->alerts[0]->msg.id);
+	assert_int_equal(s->alerts[3]->msg.revision, 3);
+	assert_int_equal(s->alerts[3]->msg.count, 8);
+}
+
+/* ---- the table ---- */
+
+static void each_known_path_s_last_component_is_asked_for(void **state)
+{
+	const char *const *names = detect_open_names();
+	static const char *const paths[] = {
+		"/etc/shadow-", "/etc/gshadow", "/root/.azure/msal_token_cache.bin",
+		"/root/.config/gcloud/legacy_credentials/ann/adc.json", "/etc/rancher/k3s/k3s.yaml",
+		"/proc/7/task/8/environ", "/root/.ssh/identity",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const struct secret *secret = secret_of(paths[i]);
+
+		assert_non_null(secret);
+		for (const char *const *p = secret->paths; *p; p++)
+			assert_true(secret_in(names, strrchr(*p, '/') + 1));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_has_business_is_silent),
+		cmocka_unit_test(files_with_similar_names_are_silent),
+		cmocka_unit_test(a_file_that_is_not_there_or_only_written_is_silent),
+		cmocka_unit_test(a_package_s_script_may_read_shadow),
+		cmocka_unit_test(one_s_own_environment_is_silent),
+		cmocka_unit_test(a_workload_s_own_token_is_silent),
+		cmocka_unit_test(who_has_none_is_reported),
+		cmocka_unit_test(a_trusted_name_elsewhere_is_reported),
+		cmocka_unit_test(a_trusted_path_that_a_user_owns_is_reported),
+		cmocka_unit_test(a_refused_attempt_is_reported_as_low),
+		cmocka_unit_test(a_token_read_by_who_was_let_in_later_is_reported),
+		cmocka_unit_test(a_sweep_of_environments_is_one_alert_with_revisions),
+		cmocka_unit_test(each_known_path_s_last_component_is_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
