@@ -2,7 +2,7 @@
  *
  * Silence is proved by order: events of a node are judged in the order in which they happened, so
  * once the alert of a later attack is there, everything before it has been judged. */
-#include "tests/e2e/suite.h"
+#include "tests/e2e/recorded.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,15 +10,13 @@
 
 #define SUITE_LIMIT_S 280
 
-#define SUITE_ROWS_MAX 64
-
 static struct {
 	struct dev *dev; /* NULL: scenarios only ($NJ_SCENARIOS_ONLY), or no permission */
 	struct run run;
 	struct attacker attacker;
 	/* Quiet rows that were performed; their runs are over. */
-	const struct scenario *rows[SUITE_ROWS_MAX];
-	struct run runs[SUITE_ROWS_MAX];
+	const struct scenario *rows[RECORDED_RUNS_MAX];
+	struct run runs[RECORDED_RUNS_MAX];
 	size_t row_count;
 } suite = {.attacker = {.pid = -1, .result = -1}, .run = {.leader = -1}};
 
@@ -180,7 +178,7 @@ void suite_quiet(void **state)
 	perform(s);
 	if (!suite.dev)
 		return;
-	assert_true(suite.row_count < SUITE_ROWS_MAX);
+	assert_true(suite.row_count < RECORDED_RUNS_MAX);
 	suite.rows[suite.row_count] = s;
 	suite.runs[suite.row_count++] = suite.run;
 	shell_canary(from);
@@ -205,10 +203,43 @@ void suite_the_other_detectors_were_awake(void **state)
 		assert_unreported(suite.rows[i]->argv[0], &suite.runs[i]);
 }
 
+/* Prints what is missing and returns how much. */
+static unsigned int print_missing(const struct recorded_run *r)
+{
+	unsigned int missing = 0;
+
+	for (uint32_t n = 0; n < DECISIVE_MAX && r->row->decisive[n].exe; n++) {
+		const struct decisive *d = &r->row->decisive[n];
+
+		if (r->found & 1U << n)
+			continue;
+		fprintf(stderr, "%s: no %s of %s with %s on descriptor %d\n", r->row->argv[0],
+			event_kind_name(d->kind), d->exe, endpoint_kind_name(d->endpoint), d->fd);
+		missing++;
+	}
+	return missing;
+}
+
 void suite_all_arrived_and_nothing_was_lost(void **state)
 {
+	struct recorded_run runs[RECORDED_RUNS_MAX] = {0};
+	struct recorded recorded;
+	unsigned int missing = 0;
+	struct err e = {0};
+
 	(void)state;
 	if (!suite.dev)
 		skip();
+	for (size_t i = 0; i < suite.row_count; i++)
+		runs[i] =
+			(struct recorded_run){.row = suite.rows[i], .leader = suite.runs[i].leader};
 	assert_int_equal(dev_stop(suite.dev), 0);
+	if (recorded_read(dev_recording(suite.dev), runs, suite.row_count, &recorded, &e) < 0)
+		fail_msg("%s", e.text);
+	for (size_t i = 0; i < suite.row_count; i++)
+		missing += print_missing(&runs[i]);
+	assert_int_equal(missing, 0);
+	assert_true(recorded.events > 0);
+	assert_int_equal(recorded.lost, 0);
+	assert_int_equal(recorded.gaps, 0);
 }

@@ -15,11 +15,13 @@ struct decisive {
 	int fd;			     /* of the endpoint; -1: any */
 };
 
+#define DECISIVE_MAX 4
+
 struct scenario {
 	const char *argv[4]; /* program below tests/ and its words */
 	const char *rule;    /* the alert that must come; NULL for an ordinary day */
 	enum attacker_kind attacker;
-	struct decisive decisive[4]; /* ordinary days */
+	struct decisive decisive[DECISIVE_MAX]; /* ordinary days */
 };
 
 /* Group setup and teardown: the product runs between them. The skip reason is printed and the tests

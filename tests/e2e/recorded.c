@@ -1,0 +1,162 @@
+/* Follows the lineage of each run through a recording.
+ *
+ * A process belongs to a run when it is the leader of the run's session, or when the image that
+ * forked it does. Sizes: some 10 k processes a suite. */
+#include "tests/e2e/recorded.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/recording.h"
+#include "common/table.h"
+#include "common/wire.h"
+#include "nightjar/v1/agent.pb-c.h"
+
+#define PROCESSES_MAX	65536
+#define DEFINITIONS_MAX 65536
+
+struct reading {
+	struct recorded_run *runs;
+	size_t count;
+	struct table *lineages; /* exec_id → bit mask of runs */
+	struct wire_decoder *decoder;
+	struct arena *arena;
+	uint64_t next_seq; /* 0: not known yet */
+	struct recorded sum;
+};
+
+static uint64_t leaders(const struct reading *r, uint32_t pid)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		if ((uint32_t)r->runs[i].leader == pid)
+			mask |= 1ULL << i;
+	return mask;
+}
+
+/* The runs that the process belongs to; remembered for its children. */
+static uint64_t lineage(struct reading *r, const struct process_def *p)
+{
+	const uint64_t *own = table_get(r->lineages, &p->exec_id);
+	const uint64_t *parent = table_get(r->lineages, &p->parent_exec_id);
+	uint64_t mask = own ? *own : leaders(r, p->pid) | (parent ? *parent : 0);
+
+	if (mask && !own)
+		*(uint64_t *)table_put(r->lineages, &p->exec_id, NULL) = mask;
+	return mask;
+}
+
+static bool has_endpoint(const struct event *event, const struct decisive *d)
+{
+	if (d->endpoint == ENDPOINT_KIND_NONE)
+		return true;
+	for (uint16_t i = 0; i < event->endpoint_count; i++)
+		if (event->endpoints[i].kind == d->endpoint &&
+		    (d->fd < 0 || event->endpoints[i].fd == d->fd))
+			return true;
+	return false;
+}
+
+static bool is_decisive(const struct event *event, const struct decisive *d)
+{
+	const char *slash = strrchr(event->process->exe.path, '/');
+
+	return event->kind == d->kind && slash && strcmp(slash + 1, d->exe) == 0 &&
+	       has_endpoint(event, d);
+}
+
+static void take_event(struct reading *r, const struct event *event)
+{
+	uint64_t mask = lineage(r, event->process);
+
+	if (event->child)
+		(void)lineage(r, event->child);
+	if (r->next_seq && event->seq > r->next_seq)
+		r->sum.gaps += event->seq - r->next_seq;
+	r->next_seq = event->seq + 1;
+	r->sum.events++;
+	for (size_t i = 0; i < r->count; i++) {
+		const struct decisive *d = r->runs[i].row->decisive;
+
+		for (uint32_t n = 0; (mask & 1ULL << i) && n < DECISIVE_MAX && d[n].exe; n++)
+			if (is_decisive(event, &d[n]))
+				r->runs[i].found |= 1U << n;
+	}
+}
+
+/* Not a batch: a heartbeat may carry losses too. */
+static int take_other(struct reading *r, struct bytes message)
+{
+	Nightjar__V1__AgentMessage *m =
+		nightjar__v1__agent_message__unpack(NULL, message.len, message.data);
+
+	if (!m)
+		return -EBADMSG;
+	if (m->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT)
+		for (size_t i = 0; i < m->heartbeat->n_losses; i++)
+			r->sum.lost += m->heartbeat->losses[i]->count;
+	nightjar__v1__agent_message__free_unpacked(m, NULL);
+	return 0;
+}
+
+static int take_message(struct reading *r, struct bytes message)
+{
+	struct wire_batch batch;
+	int status;
+
+	arena_reset(r->arena);
+	status = wire_decode_batch(r->decoder, message, r->arena, &batch);
+	if (status == -ENOMSG)
+		return take_other(r, message);
+	if (status < 0)
+		return status;
+	for (uint32_t i = 0; i < batch.event_count; i++)
+		take_event(r, &batch.events[i]);
+	for (uint32_t i = 0; i < batch.loss_count; i++)
+		r->sum.lost += batch.losses[i].count;
+	return 0;
+}
+
+static int take_all(struct reading *r, const char *path, struct err *e)
+{
+	_cleanup_(recording_closep) struct recording_reader *reader = NULL;
+	struct recording_entry entry;
+	int status = recording_open(path, &reader, e);
+
+	if (status < 0)
+		return status;
+	while ((status = recording_next(reader, &entry, e)) > 0) {
+		if (entry.kind != RECORDING_MESSAGE)
+			continue;
+		status = take_message(r, entry.message);
+		if (status < 0)
+			return err_set(e, status, "a recorded message: %s", strerror(-status));
+	}
+	return status;
+}
+
+int recorded_read(const char *path, struct recorded_run *runs, size_t count,
+		  struct recorded *ret_recorded, struct err *e)
+{
+	const struct table_config config = {.key_size = sizeof(uint64_t),
+					    .record_size = sizeof(uint64_t),
+					    .capacity = PROCESSES_MAX};
+	_cleanup_(table_freep) struct table *lineages = table_new(&config);
+	_cleanup_(wire_decoder_freep) struct wire_decoder *decoder =
+		wire_decoder_new(DEFINITIONS_MAX);
+	_cleanup_(arena_freep) struct arena *arena = arena_new(64UL << 20);
+	struct reading r = {.runs = runs,
+			    .count = count,
+			    .lineages = lineages,
+			    .decoder = decoder,
+			    .arena = arena};
+	int status;
+
+	if (!lineages || !decoder || !arena || count > RECORDED_RUNS_MAX)
+		return -ENOMEM;
+	status = take_all(&r, path, e);
+	if (status == 0)
+		*ret_recorded = r.sum;
+	return status;
+}
