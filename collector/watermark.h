@@ -1,26 +1,27 @@
-/* The time up to which every node has spoken: what stage 2 waits for.
+/* The time that stage 2 may take for settled: no observation older than it will come any more. It
+ * follows the slowest node by STAGE2_LATE_NS. A node that is silent holds it back only until a tick
+ * that is WATERMARK_SILENT_NS later than what the node has said last.
  *
- * Each node's latest event or heartbeat time holds the watermark back, until a tick (a recorded
- * control event, the collector's clock) finds it silent for WATERMARK_SILENT_NS. No clock here. Not
- * locked: one owner. At most 16384 nodes; past them the longest silent one is forgotten. */
+ * Any thread; a lock of its own. Knows no clock: ticks come from the caller and are recorded. At
+ * most `nodes` nodes, the one longest silent gives way. */
 #pragma once
 
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "common/metrics.h"
 
 #define WATERMARK_SILENT_NS 2000000000ULL
 
 struct watermark;
 
-struct watermark *watermark_new(void); /* NULL without memory */
-void watermark_free(struct watermark *w); /* NULL allowed */
+struct watermark *watermark_new(uint32_t nodes, struct metrics *metrics); /* NULL without memory */
+void watermark_free(struct watermark *w);				   /* NULL allowed */
 
-/* The node has told everything up to wall_ns. */
-void watermark_note(struct watermark *w, const char *cluster, const char *node, uint64_t wall_ns);
-/* It is wall_ns now: who has been silent for long is not waited for. */
-void watermark_tick(struct watermark *w, uint64_t wall_ns);
-/* What may be handled: the slowest node's time less STAGE2_LATE_NS; never goes back. 0: nothing. */
-uint64_t watermark_value(struct watermark *w);
+/* Everything that the node did until wall_ns has been through stage 1 (a batch's last event, a
+ * heartbeat). Returns where the watermark stands now; it never goes back, 0: nowhere yet. */
+uint64_t watermark_node(struct watermark *w, const char *cluster, const char *node, uint64_t wall_ns);
+/* The collector's clock, a few times a second. The same result. */
+uint64_t watermark_tick(struct watermark *w, uint64_t wall_ns);
 
 DEFINE_CLEANUP(struct watermark *, watermark_free)

@@ -1,11 +1,10 @@
-/* Scans shared by pods and nodes, in any order of arrival; and the watermark that orders them. */
+/* Scans shared by pods and nodes, in any order of arrival. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
 
 #include "collector/detect/detect.h"
 #include "collector/stage2.h"
-#include "collector/watermark.h"
 
 #define SECOND 1000000000ULL
 #define START  (1000 * SECOND)
@@ -78,7 +77,6 @@ static void freeing_nothing_is_allowed(void **state)
 {
 	(void)state;
 	stage2_free(NULL);
-	watermark_free(NULL);
 }
 
 static void one_pod_alone_is_stage_1_s_matter(void **state)
@@ -151,35 +149,6 @@ static void a_flood_is_handled_early_and_counted(void **state)
 	metrics_free(m);
 }
 
-static void the_slowest_node_holds_the_watermark(void **state)
-{
-	_cleanup_(watermark_freep) struct watermark *w = watermark_new();
-
-	(void)state;
-	assert_non_null(w);
-	assert_int_equal(watermark_value(w), 0);
-	watermark_note(w, "c", "a", START);
-	watermark_note(w, "c", "b", START + 9 * SECOND);
-	assert_int_equal(watermark_value(w), START - STAGE2_LATE_NS);
-	watermark_note(w, "c", "a", START - SECOND);
-	assert_int_equal(watermark_value(w), START - STAGE2_LATE_NS);
-}
-
-static void a_silent_node_is_not_waited_for_after_a_tick(void **state)
-{
-	_cleanup_(watermark_freep) struct watermark *w = watermark_new();
-
-	(void)state;
-	watermark_note(w, "c", "a", START);
-	watermark_note(w, "c", "b", START + 9 * SECOND);
-	watermark_tick(w, START + 10 * SECOND);
-	assert_int_equal(watermark_value(w), START + 9 * SECOND - STAGE2_LATE_NS);
-	watermark_tick(w, START + 60 * SECOND);
-	assert_int_equal(watermark_value(w), START + 58 * SECOND - STAGE2_LATE_NS);
-	watermark_note(w, "c", "c", START);
-	assert_int_equal(watermark_value(w), START + 58 * SECOND - STAGE2_LATE_NS);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,8 +158,6 @@ int main(void)
 		cmocka_unit_test(pods_that_scan_together_are_one_alert),
 		cmocka_unit_test(the_order_of_arrival_changes_nothing),
 		cmocka_unit_test(a_flood_is_handled_early_and_counted),
-		cmocka_unit_test(the_slowest_node_holds_the_watermark),
-		cmocka_unit_test(a_silent_node_is_not_waited_for_after_a_tick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
