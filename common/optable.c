@@ -8,7 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own_flags[] = {"--config", "--check-config", "--print-config", "--help", "--version"};
+/* The flags of every table; of a command's only the first two. */
+static const char *const own_flags[] = {"--help", "--version", "--config", "--check-config", "--print-config"};
+
+static size_t own_flag_count(const struct optable *t)
+{
+	return t->command ? 2 : sizeof(own_flags) / sizeof(*own_flags);
+}
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
@@ -129,7 +135,7 @@ void optable_suggest(const struct optable *t, const char *name, bool as_flag, ch
 		else
 			consider_key(&n, &t->opts[i]);
 	}
-	for (size_t i = 0; as_flag && i < sizeof(own_flags) / sizeof(*own_flags); i++)
+	for (size_t i = 0; as_flag && i < own_flag_count(t); i++)
 		consider(&n, own_flags[i]);
 	*ret = '\0';
 	if (*n.best)
@@ -215,7 +221,7 @@ static int take_value(struct args *a, const char **ret_value, struct err *e)
 }
 
 /* What the whole command line asks for; help and version win over anything else on it. */
-static enum opt_action find_action(int argc, char **argv)
+static enum opt_action find_action(const struct optable *t, int argc, char **argv)
 {
 	enum opt_action action = OPT_RUN;
 
@@ -224,9 +230,9 @@ static enum opt_action find_action(int argc, char **argv)
 			return OPT_HELP;
 		if (strcmp(argv[i], "--version") == 0)
 			return OPT_VERSION;
-		if (strcmp(argv[i], "--check-config") == 0)
+		if (!t->command && strcmp(argv[i], "--check-config") == 0)
 			action = OPT_CHECK_CONFIG;
-		if (strcmp(argv[i], "--print-config") == 0)
+		if (!t->command && strcmp(argv[i], "--print-config") == 0)
 			action = OPT_PRINT_CONFIG;
 	}
 	return action;
@@ -239,7 +245,7 @@ static int set_files(const struct optable *t, void *settings, int argc, char **a
 	const char *file = NULL;
 	int r;
 
-	for (a.i = 1; a.i < argc && strcmp(argv[a.i], "--") != 0; a.i++) {
+	for (a.i = 1; !t->command && a.i < argc && strcmp(argv[a.i], "--") != 0; a.i++) {
 		if (!is_flag(argv[a.i], "--config"))
 			continue;
 		r = take_value(&a, &file, e);
@@ -297,6 +303,8 @@ static int set_arg(const struct optable *t, void *settings, struct args *a, stru
 
 	if (o)
 		return set_flag(t, settings, a, o, e);
+	if (t->command)
+		return leave(t, a, e);
 	if (is_flag(arg, "--config"))
 		return take_value(a, &file, e);
 	if (strcmp(arg, "--check-config") == 0 || strcmp(arg, "--print-config") == 0)
@@ -335,7 +343,7 @@ static int set_all(const struct optable *t, void *settings, struct args *a, cons
 int optable_load(const struct optable *t, void *settings, int argc, char **argv, const char *config_file,
 		 char ***ret_rest, struct err *e)
 {
-	enum opt_action action = find_action(argc, argv);
+	enum opt_action action = find_action(t, argc, argv);
 	_cleanup_(freep) char **rest = calloc((size_t)argc + 1, sizeof(*rest));
 	_cleanup_(freep) bool *given = calloc(t->count + 1, sizeof(*given));
 	struct args a = {.argc = argc, .argv = argv, .given = given, .rest = ret_rest ? rest : NULL};

@@ -50,6 +50,9 @@ struct optable {
 	const char *usage;   /* extra flags of the program itself, one a line, or NULL */
 	const struct opt *opts;
 	size_t count;
+	/* The table of a command that people type, not of a daemon: no --config, --check-config and
+	 * --print-config; program is the usage line's "nightjar alerts get ID". */
+	bool command;
 };
 
 enum opt_action {
@@ -73,6 +76,11 @@ int optable_load(const struct optable *t, void *settings, int argc, char **argv,
 int optable_refuse(const struct optable *t, const char *argument, struct err *e) must_check;
 /* Frees what the settings hold and zeroes them. */
 void optable_done(const struct optable *t, void *settings);
+
+/* The other forms of a key; ret holds OPTABLE_NAME_MAX bytes. */
+#define OPTABLE_NAME_MAX 96 /* of a key, flag or variable, terminator included */
+void optable_env_name(const struct opt *o, char *ret);
+void optable_flag_name(const struct opt *o, char *ret); /* with its "--" */
 
 void optable_help(const struct optable *t, struct buf *out);
 /* The settings in force, as YAML; secrets hidden. */

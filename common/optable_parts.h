@@ -4,15 +4,12 @@
 #include "common/cleanup.h"
 #include "common/optable.h"
 
-#define OPTABLE_NAME_MAX   96	   /* bytes of a key, flag or environment name, terminator included */
 #define OPTABLE_VALUE_MAX  4096	   /* bytes of one value */
 #define OPTABLE_ITEMS_MAX  1024	   /* items of one list */
 #define OPTABLE_FILE_MAX   (1U << 20) /* bytes of a configuration file */
 #define OPTABLE_HIDDEN	   "***"
 
-/* optable.c: names. The three forms of a key; ret holds OPTABLE_NAME_MAX bytes. */
-void optable_env_name(const struct opt *o, char *ret);
-void optable_flag_name(const struct opt *o, char *ret); /* with its "--" */
+/* optable.c: names. */
 const struct opt *optable_find(const struct optable *t, const char *key);
 /* The first option of a section, NULL when the table has no such section. */
 const struct opt *optable_find_section(const struct optable *t, const char *section);

@@ -113,10 +113,8 @@ static void help_add(struct printer *p, const struct opt *o)
 	add_wrapped(p->out, "        ", buf_text(&meaning));
 }
 
-void optable_help(const struct optable *t, struct buf *out)
+static void help_of_daemon(const struct optable *t, struct buf *out)
 {
-	struct printer p = {.t = t, .out = out, .open = help_open, .add = help_add};
-
 	buf_printf(out, "Usage: %s [--config FILE] [FLAG VALUE]...\n\n", t->program);
 	add_wrapped(out, "", t->summary);
 	buf_add_text(out, "\n"
@@ -131,6 +129,27 @@ void optable_help(const struct optable *t, struct buf *out)
 			  "Every flag is also a key of the file and a variable of the environment:\n"
 			  "--section-name is  section: { name: ... }  and NIGHTJAR_SECTION_NAME.\n"
 			  "A flag wins over the environment, the environment over the file.\n\n");
+}
+
+static void help_of_command(const struct optable *t, struct buf *out)
+{
+	buf_printf(out, "Usage: %s%s\n\n", t->program, t->count ? " [FLAG VALUE]..." : "");
+	add_wrapped(out, "", t->summary);
+	if (t->usage)
+		buf_printf(out, "\n%s%s", t->usage, t->usage[strlen(t->usage) - 1] == '\n' ? "" : "\n");
+	if (t->count)
+		buf_add_text(out, "\nA flag --some-name may also be given as NIGHTJAR_SOME_NAME in the "
+				  "environment.\n\n");
+}
+
+void optable_help(const struct optable *t, struct buf *out)
+{
+	struct printer p = {.t = t, .out = out, .open = help_open, .add = help_add};
+
+	if (t->command)
+		help_of_command(t, out);
+	else
+		help_of_daemon(t, out);
 	print_rows(&p);
 }
 

@@ -415,6 +415,27 @@ static void check_and_print_still_read_everything(void **state)
 	assert_int_equal(((struct fixture *)*state)->settings.workers, 9);
 }
 
+static void a_command_has_no_file(void **state)
+{
+	static const struct opt own[] = {{ROW("config", OPT_PATH, name, ""), .help = "somebody else's file"}};
+	static const struct optable command = {
+		.program = "nightjar test FILE", .summary = "Test", .opts = own, .count = 1, .command = true};
+	const char *argv[] = {"x", "--config", "/nowhere", "file", NULL};
+	const char *check[] = {"x", "--check-config", NULL};
+	_cleanup_(freep) char **rest = NULL;
+	_cleanup_buf_ struct buf help = {0};
+	struct fixture *f = *state;
+
+	assert_int_equal(optable_load(&command, &f->settings, 4, (char **)argv, NULL, &rest, &f->e), OPT_RUN);
+	assert_string_equal(f->settings.name, "/nowhere");
+	assert_string_equal(rest[0], "file");
+	optable_done(&command, &f->settings);
+	assert_int_equal(optable_load(&command, &f->settings, 2, (char **)check, NULL, NULL, &f->e), -EINVAL);
+	optable_help(&command, &help);
+	assert_memory_equal(buf_text(&help), "Usage: nightjar test FILE [FLAG VALUE]...\n", 42);
+	assert_null(strstr(buf_text(&help), "--print-config"));
+}
+
 /* ---- environment and authority -------------------------------------------------------------- */
 
 static void garbage_in_the_environment_names_the_variable(void **state)
@@ -613,6 +634,7 @@ int main(void)
 		TEST(list_flags_add_up_and_replace_what_is_weaker),
 		TEST(help_and_version_win_over_errors),
 		TEST(check_and_print_still_read_everything),
+		TEST(a_command_has_no_file),
 		TEST(garbage_in_the_environment_names_the_variable),
 		TEST(variables_that_are_no_key_are_somebody_elses),
 		TEST(a_flag_wins_over_the_environment_and_that_over_files),

@@ -1,0 +1,270 @@
+/* The files of one `nightjar dev`: certificates and the two configurations, below one private directory
+ * of /tmp (or $TMPDIR). What a configuration sets is also taken out of the environment of the child
+ * that reads it, where it would win. */
+#include "tools/nightjar/dev.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/proto_json.h"
+#include "common/tls.h"
+
+#define CLUSTER	  "local"
+#define NAMESPACE "nightjar"
+#define DAY_S	  86400
+
+/* ---- certificates --------------------------------------------------------------------------- */
+
+/* The host's name as far as a certificate can carry it. */
+static void node_name(char *ret, size_t size)
+{
+	char host[64] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	if (!*host || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")] ||
+	    *host == '.')
+		(void)snprintf(host, sizeof(host), "localhost");
+	(void)snprintf(ret, size, "%s", host);
+}
+
+/* HOST of HOST:PORT, without the brackets of an IPv6 address. */
+static void host_of(const char *address, char *ret, size_t size)
+{
+	const char *colon = strrchr(address, ':');
+	size_t len = colon ? (size_t)(colon - address) : strlen(address);
+
+	if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
+		address++;
+		len -= 2;
+	}
+	(void)snprintf(ret, size, "%.*s", (int)len, address);
+}
+
+static int issue_all(const struct dev_files *f, const char *grpc, struct err *e)
+{
+	char host[256];
+	const char *const hosts[] = {"localhost", "127.0.0.1", "::1", host, NULL};
+	const struct {
+		const char *name;
+		enum tls_role role;
+	} holders[] = {
+		{"collector", TLS_ROLE_COLLECTOR},
+		{"agent", TLS_ROLE_AGENT},
+		{"reader", TLS_ROLE_READER},
+		{"operator", TLS_ROLE_OPERATOR},
+	};
+	int r = 0;
+
+	host_of(grpc, host, sizeof(host));
+	for (size_t i = 0; i < sizeof(holders) / sizeof(*holders) && r >= 0; i++) {
+		struct tls_request request = {
+			.name = holders[i].name,
+			.identity = {.role = holders[i].role, .cluster = CLUSTER, .namespace = NAMESPACE},
+			.not_before_s = -300,
+			.not_after_s = 7 * DAY_S,
+		};
+
+		if (request.identity.role == TLS_ROLE_COLLECTOR)
+			request.hosts = hosts;
+		if (request.identity.role == TLS_ROLE_AGENT)
+			(void)snprintf(request.identity.node, sizeof(request.identity.node), "%s", f->node);
+		r = tls_make_cert(f->certs, &request, e);
+	}
+	return r;
+}
+
+static bool exists(const char *dir, const char *file)
+{
+	char path[PATH_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+	return access(path, F_OK) == 0;
+}
+
+static int make_certs(const struct dev_files *f, const char *grpc, struct err *e)
+{
+	if (!exists(f->certs, "ca.pem")) {
+		int r = tls_make_ca(f->certs, CLUSTER, 3650, e);
+
+		if (r < 0)
+			return r;
+	}
+	return exists(f->certs, "ca-key.pem") ? issue_all(f, grpc, e) : 0;
+}
+
+/* The agent's node is what its certificate says, when that was not made here. */
+static int read_node(struct dev_files *f, struct err *e)
+{
+	_cleanup_(fclosep) FILE *in = NULL;
+	char path[PATH_MAX + 32], pem[16384] = "";
+	struct tls_identity id;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/agent.pem", f->certs);
+	in = fopen(path, "re");
+	if (!in || fread(pem, 1, sizeof(pem) - 1, in) == 0)
+		return err_set(e, -ENOENT, "cannot read '%s'; without ca-key.pem beside it, none can be made",
+			       path);
+	r = tls_identify(pem, &id, e);
+	if (r < 0)
+		return err_prefix(e, r, "'%s'", path);
+	(void)snprintf(f->node, sizeof(f->node), "%s", id.node);
+	return 0;
+}
+
+int dev_files_make(const struct dev_settings *s, struct dev_files *ret_files, struct err *e)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct dev_files *f = ret_files;
+	int r;
+
+	*f = (struct dev_files){0};
+	if ((size_t)snprintf(f->dir, sizeof(f->dir), "%s/nightjar-dev-XXXXXX", tmp && *tmp ? tmp : "/tmp") >=
+	    sizeof(f->dir))
+		(void)snprintf(f->dir, sizeof(f->dir), "/tmp/nightjar-dev-XXXXXX");
+	if (!mkdtemp(f->dir)) {
+		r = err_set(e, -errno, "cannot make '%s': %s", f->dir, strerror(errno));
+		f->dir[0] = '\0';
+		return r;
+	}
+	(void)snprintf(f->collector, sizeof(f->collector), "%s/collector.yaml", f->dir);
+	(void)snprintf(f->agent, sizeof(f->agent), "%s/agent.yaml", f->dir);
+	node_name(f->node, sizeof(f->node));
+	if (!*s->certs)
+		(void)snprintf(f->certs, sizeof(f->certs), "%s/certs", f->dir);
+	else if (mkdir(s->certs, 0700) < 0 && errno != EEXIST)
+		return err_set(e, -errno, "cannot make '%s': %s", s->certs, strerror(errno));
+	else if (!realpath(s->certs, f->certs))
+		return err_set(e, -errno, "cannot use '%s': %s", s->certs, strerror(errno));
+	r = make_certs(f, s->grpc, e);
+	return r < 0 ? r : read_node(f, e);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	(void)remove(path);
+	return 0;
+}
+
+void dev_files_remove(struct dev_files *f)
+{
+	if (f->dir[0])
+		(void)nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	f->dir[0] = '\0';
+}
+
+/* ---- configurations ------------------------------------------------------------------------- */
+
+/* A file while it is written: rows of one section follow each other. */
+struct writer {
+	struct buf text;
+	char section[32];
+};
+
+static void unset_environment(const char *key)
+{
+	const struct opt o = {.key = key};
+	char name[OPTABLE_NAME_MAX];
+
+	optable_env_name(&o, name);
+	(void)unsetenv(name);
+}
+
+/* value: JSON, which YAML includes. */
+static void add_raw(struct writer *w, const char *key, struct bytes value)
+{
+	const char *dot = strchr(key, '.');
+	size_t len = dot ? (size_t)(dot - key) : 0;
+
+	if (strlen(w->section) != len || strncmp(w->section, key, len) != 0) {
+		(void)snprintf(w->section, sizeof(w->section), "%.*s", (int)len, key);
+		buf_printf(&w->text, "%s:\n", w->section);
+	}
+	buf_printf(&w->text, "%s%s: ", len ? "  " : "", dot ? dot + 1 : key);
+	buf_add(&w->text, value.data, value.len);
+	buf_add_byte(&w->text, '\n');
+	unset_environment(key);
+}
+
+static void add(struct writer *w, const char *key, const char *value)
+{
+	_cleanup_buf_ struct buf quoted = {0};
+
+	proto_json_string(&quoted, bytes_of_text(value));
+	add_raw(w, key, buf_bytes(&quoted));
+}
+
+static void add_below(struct writer *w, const char *key, const char *dir, const char *file)
+{
+	char path[PATH_MAX + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+	add(w, key, path);
+}
+
+static void add_list(struct writer *w, const char *key, const struct opt_list *list)
+{
+	_cleanup_buf_ struct buf items = {0};
+
+	buf_add_byte(&items, '[');
+	for (size_t i = 0; i < list->count; i++) {
+		if (i > 0)
+			buf_add_text(&items, ", ");
+		proto_json_string(&items, bytes_of_text(list->items[i]));
+	}
+	buf_add_byte(&items, ']');
+	add_raw(w, key, buf_bytes(&items));
+}
+
+static int write_out(struct writer *w, const char *path, struct err *e)
+{
+	_cleanup_(fclosep) FILE *out = fopen(path, "we");
+	int r = buf_error(&w->text);
+
+	if (r >= 0 && (!out || fwrite(w->text.data, 1, w->text.len, out) != w->text.len || fflush(out) != 0))
+		r = -EIO;
+	buf_done(&w->text);
+	return r < 0 ? err_set(e, r, "cannot write '%s': %s", path, strerror(errno)) : 0;
+}
+
+int dev_files_write_collector(const struct dev_files *f, const struct dev_settings *s, struct err *e)
+{
+	struct writer w = {0};
+
+	add(&w, "cluster", CLUSTER);
+	add(&w, "grpc.listen", s->grpc);
+	add(&w, "http.listen", s->http);
+	add_below(&w, "tls.ca", f->certs, "ca.pem");
+	add_below(&w, "tls.cert", f->certs, "collector.pem");
+	add_below(&w, "tls.key", f->certs, "collector-key.pem");
+	add_below(&w, "data.dir", f->dir, "data");
+	add(&w, "log.format", s->json ? "json" : "people");
+	add(&w, "log.alerts_file", s->alerts);
+	add(&w, "record.file", s->record);
+	if (*s->kafka)
+		add(&w, "kafka.brokers", s->kafka);
+	if (s->rules.count)
+		add_list(&w, "rules.paths", &s->rules);
+	return write_out(&w, f->collector, e);
+}
+
+int dev_files_write_agent(const struct dev_files *f, const char *target, struct err *e)
+{
+	struct writer w = {0};
+
+	add(&w, "node.name", f->node);
+	add(&w, "node.cluster", CLUSTER);
+	add(&w, "collector.address", target);
+	add_below(&w, "tls.ca", f->certs, "ca.pem");
+	add_below(&w, "tls.cert", f->certs, "agent.pem");
+	add_below(&w, "tls.key", f->certs, "agent-key.pem");
+	return write_out(&w, f->agent, e);
+}
