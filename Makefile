@@ -57,10 +57,10 @@ DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g
 	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
 DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl python3 python3-pip \
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
-	openssh-client curl redis-server redis-tools nginx-light
+	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all deps deps-test check check-e2e bench test clean format
+.PHONY: all deps deps-test check check-e2e check-kafka bench test clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -147,6 +147,16 @@ BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c,$(wildcard tests/b
 $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BENCH_OBJ) $(COMMON_OBJ) $(COLLECTOR_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
+
+# The programs that drive the product's parts against a real broker.
+KAFKA_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kafka/*.c))
+
+$(KAFKA_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_OBJ) $(COLLECTOR_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
+
+check-kafka: $(KAFKA_BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/kafka/run
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)

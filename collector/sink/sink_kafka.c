@@ -196,6 +196,9 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	struct sink_kafka *s = opaque;
 
 	(void)rk;
+	/* In TLS 1.3 a broker refuses a client's certificate after the handshake: a broken connection. */
+	if (strstr(reason, "SSL routines"))
+		code = RD_KAFKA_RESP_ERR__SSL;
 	switch (code) {
 	case RD_KAFKA_RESP_ERR__FATAL:
 		s->broken = true;
