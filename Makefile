@@ -1,10 +1,13 @@
 # Nightjar's build. Everything it makes goes below build/.
 #
 #   make            build all
+#   make run        deps, build, then nightjar dev on this host; ARGS="--json" passes flags
+#   make install    programs and bash completion below DESTDIR and PREFIX (/usr/local)
 #   make deps       install what building and running need (Debian and Ubuntu packages, as root)
 #   make deps-test  the same for the tests
 #   make check      unit tests and the layer and size checks: the inner loop
 #   make test       every suite, with a budget table and the closing line; SUITES="unit tsan" runs some
+#   make lint       layers, sizes, shell syntax, cppcheck
 #   make clean      remove build/
 #
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
@@ -60,12 +63,27 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all deps deps-test check check-e2e check-kafka bench test clean format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka bench test lint clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(BIN)
+
+# What tools/up and run need before nightjar dev, each step with its time.
+ready:
+	$(Q)tools/step packages $(MAKE) --no-print-directory deps
+	$(Q)tools/step build $(MAKE) --no-print-directory -j$(shell nproc) all
+
+run: ready
+	$(Q)$(BUILD)/bin/nightjar dev $(ARGS)
+
+PREFIX ?= /usr/local
+install: all
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(Q)install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 tools/nightjar/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nightjar
 
 deps:
 	$(Q)dpkg -s $(DEPS) >/dev/null 2>&1 || { $(APT) update && \
@@ -171,6 +189,18 @@ check-e2e: $(BIN) $(E2E_BIN) $(SCENARIO_BIN)
 
 test: deps-test
 	$(Q)tests/run-all $(SUITES)
+
+# cppcheck knows neither scope clean-up nor all of GNU C: what it says of those is left out.
+lint:
+	$(Q)tools/check-layers
+	$(Q)tools/check-size
+	$(Q)for script in $$(grep -d skip -lE '^#!/bin/(ba)?sh' tools/* tests/run-* .ci/run); do \
+		bash -n $$script || exit 1; done
+	$(Q)! command -v cppcheck >/dev/null || cppcheck -q --std=c11 -D_GNU_SOURCE -I. --error-exitcode=1 \
+		--enable=warning,portability --suppress=memleak --suppress=autoVariables \
+		--suppress=legacyUninitvar --suppress=resourceLeak --suppress=ctuuninitvar \
+		--suppress=shiftTooManyBitsSigned --suppress=syntaxError --suppress=internalAstError \
+		$(filter-out %.bpf.c,$(wildcard common/*.c node-agent/*.c collector/*.c collector/*/*.c tools/nightjar/*.c))
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -41,7 +41,7 @@ static const struct opt opts[] = {
 	ROW("http", OPT_TEXT, http, "127.0.0.1:0", "HOST:PORT of /metrics, /healthz, /readyz; port 0 is a free one"),
 	ROW("certs", OPT_PATH, certs, "",
 	    "directory of the CA and its certificates, made when missing; empty: one that ends with the run"),
-	ROW("rules", OPT_LIST, rules, "", "rule files and directories to load"),
+	ROW("rules", OPT_LIST, rules, "", "rule files to load; refused until the collector can load some"),
 	ROW("config", OPT_PATH, config, "", "configuration of the collector for all that dev does not set itself"),
 	ROW("duration", OPT_COUNT, duration_s, "0", "ends after so many seconds; 0 is never"),
 	ROW("run_dir", OPT_PATH, run_dir, RUN_FILE_DIR, "where to say how this dev can be reached"),
@@ -269,6 +269,9 @@ static int run(const void *settings, char **arguments)
 	(void)arguments;
 	if (geteuid() != 0)
 		return command_fail(EXIT_STATUS_USAGE, "dev", "run it as root: the agent loads BPF programs");
+	if (d.settings->rules.count)
+		return command_fail(EXIT_STATUS_USAGE, "dev",
+				    "--rules: this version has its built-in detectors only and loads no rule files");
 	r = run_until_stopped(&d, &e);
 	r = stop_all(&d, r, &e);
 	run_file_remove(d.settings->run_dir);

@@ -163,7 +163,7 @@ void dev_files_remove(struct dev_files *f)
 
 /* ---- configurations ------------------------------------------------------------------------- */
 
-/* A file while it is written: rows of one section follow each other. */
+/* A file while it is written: keys without a section first, then section by section. */
 struct writer {
 	struct buf text;
 	char section[32];
@@ -178,28 +178,20 @@ static void unset_environment(const char *key)
 	(void)unsetenv(name);
 }
 
-/* value: JSON, which YAML includes. */
-static void add_raw(struct writer *w, const char *key, struct bytes value)
+/* The value is quoted as JSON does it, which YAML includes. */
+static void add(struct writer *w, const char *key, const char *value)
 {
 	const char *dot = strchr(key, '.');
 	size_t len = dot ? (size_t)(dot - key) : 0;
 
-	if (strlen(w->section) != len || strncmp(w->section, key, len) != 0) {
+	if (len && (strlen(w->section) != len || strncmp(w->section, key, len) != 0)) {
 		(void)snprintf(w->section, sizeof(w->section), "%.*s", (int)len, key);
 		buf_printf(&w->text, "%s:\n", w->section);
 	}
 	buf_printf(&w->text, "%s%s: ", len ? "  " : "", dot ? dot + 1 : key);
-	buf_add(&w->text, value.data, value.len);
+	proto_json_string(&w->text, bytes_of_text(value));
 	buf_add_byte(&w->text, '\n');
 	unset_environment(key);
-}
-
-static void add(struct writer *w, const char *key, const char *value)
-{
-	_cleanup_buf_ struct buf quoted = {0};
-
-	proto_json_string(&quoted, bytes_of_text(value));
-	add_raw(w, key, buf_bytes(&quoted));
 }
 
 static void add_below(struct writer *w, const char *key, const char *dir, const char *file)
@@ -208,20 +200,6 @@ static void add_below(struct writer *w, const char *key, const char *dir, const 
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
 	add(w, key, path);
-}
-
-static void add_list(struct writer *w, const char *key, const struct opt_list *list)
-{
-	_cleanup_buf_ struct buf items = {0};
-
-	buf_add_byte(&items, '[');
-	for (size_t i = 0; i < list->count; i++) {
-		if (i > 0)
-			buf_add_text(&items, ", ");
-		proto_json_string(&items, bytes_of_text(list->items[i]));
-	}
-	buf_add_byte(&items, ']');
-	add_raw(w, key, buf_bytes(&items));
 }
 
 static int write_out(struct writer *w, const char *path, struct err *e)
@@ -240,6 +218,7 @@ int dev_files_write_collector(const struct dev_files *f, const struct dev_settin
 	struct writer w = {0};
 
 	add(&w, "cluster", CLUSTER);
+	add(&w, "drain", "5s"); /* dev waits a little longer */
 	add(&w, "grpc.listen", s->grpc);
 	add(&w, "http.listen", s->http);
 	add_below(&w, "tls.ca", f->certs, "ca.pem");
@@ -247,12 +226,12 @@ int dev_files_write_collector(const struct dev_files *f, const struct dev_settin
 	add_below(&w, "tls.key", f->certs, "collector-key.pem");
 	add_below(&w, "data.dir", f->dir, "data");
 	add(&w, "log.format", s->json ? "json" : "people");
-	add(&w, "log.alerts_file", s->alerts);
-	add(&w, "record.file", s->record);
+	if (*s->alerts)
+		add(&w, "log.alerts_file", s->alerts);
+	if (*s->record)
+		add(&w, "record.file", s->record);
 	if (*s->kafka)
 		add(&w, "kafka.brokers", s->kafka);
-	if (s->rules.count)
-		add_list(&w, "rules.paths", &s->rules);
 	return write_out(&w, f->collector, e);
 }
 
