@@ -10,7 +10,7 @@ fi
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd
 { cat /etc/passwd; echo "pat:x:54321:54321::$NJ_DIR/pat:/bin/bash"; } > passwd
-{ cat /etc/shadow; echo 'pat:*:19000:0:99999:7:::'; } > shadow
+printf '%s:*:19000:0:99999:7:::\n' root sshd pat > shadow
 chmod 644 passwd
 chmod 640 shadow
 mount --bind passwd /etc/passwd
