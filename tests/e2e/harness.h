@@ -18,6 +18,7 @@
 #define HARNESS_READY_MS    30000 /* nightjar dev: start to "ready" */
 #define HARNESS_STOP_MS	    15000 /* SIGTERM to exit */
 #define HARNESS_ALERT_MS    5000
+#define HARNESS_SHELL_MS    20000
 #define HARNESS_SCENARIO_MS 60000
 
 /* Empty when BPF programs can be loaded here; otherwise the reason to skip. */

@@ -39,7 +39,7 @@ static void enter_root_cgroup(void)
 static void set_environment(const struct run *r)
 {
 	const char *build = getenv("NJ_BUILD");
-	char top[PATH_MAX], value[2 * PATH_MAX];
+	char top[PATH_MAX], build_dir[PATH_MAX], value[PATH_MAX + 32];
 
 	if (!getcwd(top, sizeof(top)) || clearenv() != 0)
 		_exit(126);
@@ -49,7 +49,9 @@ static void set_environment(const struct run *r)
 	(void)setenv("NJ_DIR", r->dir, 1);
 	snprintf(value, sizeof(value), "%s/tests", top);
 	(void)setenv("NJ_TESTS", value, 1);
-	snprintf(value, sizeof(value), "%s/%s/tests/scenario", top, build ? build : "build");
+	if (!realpath(build ? build : "build", build_dir))
+		_exit(126);
+	snprintf(value, sizeof(value), "%s/tests/scenario", build_dir);
 	(void)setenv("NJ_BIN", value, 1);
 	snprintf(value, sizeof(value), "%u", r->port);
 	(void)setenv("NJ_PORT", value, 1);

@@ -81,7 +81,7 @@ static void perform(const struct scenario *s)
 	assert_int_equal(run_start(s->argv, suite.attacker.port, &suite.run), 0);
 	/* A shell stays open until the test is over, as an attacker would have it. */
 	if (s->attacker == ATTACKER_SHELL)
-		r = attacker_got_shell(&suite.attacker, HARNESS_SCENARIO_MS) ? 0 : -EPROTO;
+		r = attacker_got_shell(&suite.attacker, HARNESS_SHELL_MS) ? 0 : -EPROTO;
 	else
 		r = run_wait(&suite.run, HARNESS_SCENARIO_MS);
 	if (r == 0)
