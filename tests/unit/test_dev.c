@@ -29,7 +29,7 @@
 	"for a; do [ ! -f \"$a\" ] || cp \"$a\" $dir/%s.yaml; done\n"                              \
 	"trap 'echo %s >> '$dir/order'; kill $!; exit 0' TERM\n"                                    \
 	"echo 'nightjar-%s: info: one of many' >&2\n"                                              \
-	"sleep 60 > /dev/null 2>&1 &\n"                                                            \
+	"tail --pid=$$ -f /dev/null > /dev/null 2>&1 &\n"                                             \
 	"echo 'nightjar-%s: ready %s' >&2\n"                                                       \
 	"wait\n"
 
