@@ -11,9 +11,11 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
 #include <stdlib.h>
 
 #include "common/buf.h"
+#include "common/log.h"
 #include "common/tls_diagnose.h"
 #include "common/wire.h"
 
@@ -28,6 +30,17 @@ struct rpc_client {
 	char *server_name; /* NULL: the target's host */
 	struct tls_files files;
 };
+
+/* What gRPC has to say is for its developers; people get a sentence from rpc_client_explain. */
+static void log_for_developers(gpr_log_func_args *args)
+{
+	log_debug("grpc: %s", args->message);
+}
+
+void rpc_log_quietly(void)
+{
+	gpr_set_log_function(log_for_developers);
+}
 
 void rpc_init(void)
 {

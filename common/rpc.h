@@ -14,6 +14,9 @@
 
 void rpc_init(void);
 void rpc_done(void);
+/* What gRPC itself has to say becomes debug lines. For programs that are clients only: a listener
+ * reads those lines. Before rpc_init. */
+void rpc_log_quietly(void);
 
 struct rpc_client;
 

@@ -1,0 +1,287 @@
+/* When a batch is closed, and that nothing which does not fit goes uncounted. Time is a number here. */
+#include "tests/unit/wire_sample.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "node-agent/batch.h"
+
+#define T0 (1000 * NS_PER_SEC)
+
+struct desk {
+	struct spool *spool;
+	struct batch *batch;
+	struct wire_decoder *dec;
+	struct arena *arena;
+	uint64_t seq;
+};
+
+static struct desk *desk_new(uint32_t max_events, size_t max_bytes, size_t spool_limit)
+{
+	struct desk *d = calloc(1, sizeof(*d));
+	struct batch_config config = {
+		.max_events = max_events,
+		.max_bytes = max_bytes,
+		.interval_ns = NS_PER_MS,
+		.age_ns = 5 * NS_PER_MS,
+		.epoch_ns = 60 * NS_PER_SEC,
+		.max_definitions = 64,
+	};
+
+	d->spool = spool_new(spool_limit, 1);
+	config.spool = d->spool;
+	d->batch = batch_new(&config);
+	d->dec = wire_decoder_new(64);
+	d->arena = arena_new(0);
+	return d;
+}
+
+static void desk_free(struct desk *d)
+{
+	batch_free(d->batch);
+	spool_free(d->spool);
+	wire_decoder_free(d->dec);
+	arena_free(d->arena);
+	free(d);
+}
+
+static void add(struct desk *d, uint64_t now_ns)
+{
+	struct event event = sample_event(EVENT_KIND_OPEN, ++d->seq);
+
+	batch_add(d->batch, &event, now_ns);
+}
+
+/* Sends and reads the next batch. */
+static void take(struct desk *d, struct wire_batch *ret_batch)
+{
+	_cleanup_buf_ struct buf message = {0};
+
+	assert_int_equal(spool_take(d->spool, 1000, "", &message), 1);
+	arena_reset(d->arena);
+	assert_int_equal(wire_decode_batch(d->dec, buf_bytes(&message), d->arena, ret_batch), 0);
+}
+
+static uint64_t count_losses(const struct wire_batch *batch, enum loss_reason reason, const char *class)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < batch->loss_count; i++)
+		if (batch->losses[i].reason == reason && strcmp(batch->losses[i].class, class) == 0)
+			count += batch->losses[i].count;
+	return count;
+}
+
+static void an_event_that_cannot_be_encoded_is_a_counted_loss(void **state)
+{
+	struct desk *d = desk_new(100, 1 << 20, 1 << 20);
+	struct event event = sample_event(EVENT_KIND_FORK, 1); /* without its child */
+	struct wire_batch batch;
+
+	(void)state;
+	batch_add(d->batch, &event, T0);
+	batch_turn(d->batch, T0);
+	take(d, &batch);
+	assert_int_equal(batch.event_count, 0);
+	assert_int_equal(count_losses(&batch, LOSS_REASON_DECODE, "process"), 1);
+	desk_free(d);
+}
+
+static void events_dropped_by_a_full_spool_are_reported(void **state)
+{
+	struct desk *d = desk_new(1, 1 << 20, 2048);
+	struct batch_stats stats;
+	struct wire_batch batch;
+	uint64_t read = 0, lost = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		add(d, T0);
+	batch_flush(d->batch, T0);
+	while (spool_unsent(d->spool) > 0) {
+		take(d, &batch);
+		read += batch.event_count;
+		lost += count_losses(&batch, LOSS_REASON_QUEUE, "file");
+	}
+	assert_true(read > 0 && lost > 0);
+	/* The flush itself may have pushed more out: that is said by the next batch. */
+	batch_flush(d->batch, T0);
+	while (spool_unsent(d->spool) > 0) {
+		take(d, &batch);
+		lost += count_losses(&batch, LOSS_REASON_QUEUE, "file");
+	}
+	assert_true(read + lost >= 100); /* rather twice than not at all */
+	batch_stats(d->batch, &stats);
+	assert_int_equal(stats.events, 100);
+	assert_true(stats.lost > 0);
+	desk_free(d);
+}
+
+static void a_single_event_leaves_within_its_turn(void **state)
+{
+	struct desk *d = desk_new(100, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	assert_int_equal(batch_deadline_ns(d->batch), 0);
+	batch_turn(d->batch, T0);
+	assert_int_equal(spool_length(d->spool), 0);
+	add(d, T0);
+	batch_turn(d->batch, T0);
+	assert_int_equal(spool_length(d->spool), 1);
+	assert_int_equal(batch_deadline_ns(d->batch), 0);
+	take(d, &batch);
+	assert_int_equal(batch.event_count, 1);
+	desk_free(d);
+}
+
+static void a_steady_stream_makes_one_batch_per_interval(void **state)
+{
+	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	add(d, T0);
+	batch_turn(d->batch, T0);
+	take(d, &batch);
+	for (uint64_t us = 100; us < 1000; us += 100) {
+		add(d, T0 + us * NS_PER_US);
+		batch_turn(d->batch, T0 + us * NS_PER_US);
+	}
+	assert_int_equal(spool_unsent(d->spool), 0);
+	assert_int_equal(batch_deadline_ns(d->batch), T0 + NS_PER_MS);
+	batch_turn(d->batch, T0 + NS_PER_MS);
+	take(d, &batch);
+	assert_int_equal(batch.event_count, 9);
+	desk_free(d);
+}
+
+static void behind_a_slow_uplink_batches_fill_until_they_are_old(void **state)
+{
+	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
+
+	(void)state;
+	add(d, T0);
+	batch_turn(d->batch, T0); /* and is not sent */
+	add(d, T0 + 2 * NS_PER_MS);
+	batch_turn(d->batch, T0 + 2 * NS_PER_MS);
+	assert_int_equal(spool_length(d->spool), 1);
+	assert_in_range(batch_deadline_ns(d->batch), T0 + 2 * NS_PER_MS + 1, T0 + 7 * NS_PER_MS);
+	batch_turn(d->batch, T0 + 7 * NS_PER_MS);
+	assert_int_equal(spool_length(d->spool), 2);
+	desk_free(d);
+}
+
+static void a_full_batch_is_closed_at_once(void **state)
+{
+	struct desk *d = desk_new(10, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	for (int i = 0; i < 25; i++)
+		add(d, T0);
+	assert_int_equal(spool_length(d->spool), 2);
+	take(d, &batch);
+	assert_int_equal(batch.event_count, 10);
+	desk_free(d);
+}
+
+static void a_batch_of_enough_bytes_is_closed_at_once(void **state)
+{
+	struct desk *d = desk_new(1000, 2000, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	for (int i = 0; i < 25; i++)
+		add(d, T0);
+	assert_true(spool_length(d->spool) >= 2);
+	take(d, &batch);
+	assert_in_range(batch.event_count, 1, 12);
+	desk_free(d);
+}
+
+static void an_old_epoch_and_a_full_one_are_followed_by_a_new_one(void **state)
+{
+	struct desk *d = desk_new(1, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+	struct process_def process = sample_shell;
+
+	(void)state;
+	add(d, T0);
+	add(d, T0 + NS_PER_SEC);
+	add(d, T0 + 61 * NS_PER_SEC);
+	take(d, &batch);
+	assert_true(batch.head.opens_epoch);
+	take(d, &batch);
+	assert_false(batch.head.opens_epoch);
+	take(d, &batch);
+	assert_true(batch.head.opens_epoch);
+	for (int i = 0; i < 200; i++) {
+		struct event event = sample_event(EVENT_KIND_EXEC, ++d->seq);
+
+		process.exec_id++;
+		event.process = &process;
+		batch_add(d->batch, &event, T0 + 62 * NS_PER_SEC);
+		take(d, &batch);
+		assert_int_equal(batch.events[0].process->exec_id, process.exec_id);
+	}
+	assert_true(batch.head.epoch >= 4);
+	desk_free(d);
+}
+
+static void a_gap_in_the_numbers_closes_the_batch(void **state)
+{
+	struct desk *d = desk_new(100, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	add(d, T0);
+	d->seq += 5;
+	add(d, T0);
+	batch_flush(d->batch, T0);
+	take(d, &batch);
+	assert_int_equal(batch.head.first_event, 1);
+	take(d, &batch);
+	assert_int_equal(batch.head.first_event, 7);
+	assert_int_equal(batch.loss_count, 0);
+	desk_free(d);
+}
+
+static void losses_from_the_kernel_go_out_without_an_event(void **state)
+{
+	struct desk *d = desk_new(100, 1 << 20, 1 << 20);
+	const struct loss loss = {LOSS_REASON_RING, "tcp", 12};
+	struct wire_batch batch;
+
+	(void)state;
+	batch_set_generation(d->batch, 9);
+	batch_set_wall_offset(d->batch, -77);
+	batch_add_loss(d->batch, &loss);
+	batch_add_loss(d->batch, &loss);
+	batch_turn(d->batch, T0);
+	take(d, &batch);
+	assert_int_equal(count_losses(&batch, LOSS_REASON_RING, "tcp"), 24);
+	assert_int_equal(batch.head.policy_generation, 9);
+	assert_int_equal(batch.head.wall_offset_ns, -77);
+	batch_turn(d->batch, T0 + NS_PER_SEC);
+	assert_int_equal(spool_unsent(d->spool), 0);
+	desk_free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_event_that_cannot_be_encoded_is_a_counted_loss),
+		cmocka_unit_test(events_dropped_by_a_full_spool_are_reported),
+		cmocka_unit_test(a_single_event_leaves_within_its_turn),
+		cmocka_unit_test(a_steady_stream_makes_one_batch_per_interval),
+		cmocka_unit_test(behind_a_slow_uplink_batches_fill_until_they_are_old),
+		cmocka_unit_test(a_full_batch_is_closed_at_once),
+		cmocka_unit_test(a_batch_of_enough_bytes_is_closed_at_once),
+		cmocka_unit_test(an_old_epoch_and_a_full_one_are_followed_by_a_new_one),
+		cmocka_unit_test(a_gap_in_the_numbers_closes_the_batch),
+		cmocka_unit_test(losses_from_the_kernel_go_out_without_an_event),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
