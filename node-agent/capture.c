@@ -346,6 +346,7 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
+	c->seq = config->first_seq ? config->first_seq - 1 : 0;
 	r = kernel_caps_read(config->btf_path, &caps, e);
 	if (r == 0)
 		r = make_tables(c, config, e);

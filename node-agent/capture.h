@@ -16,9 +16,11 @@ struct capture;
 
 struct capture_config {
 	const char *boot_id;
+	uint64_t first_seq;	     /* of the first event, see agent.proto; 0 is 1 */
 	uint64_t ring_bytes;	     /* of all rings together, before the power-of-two rounding */
 	uint32_t max_processes;	     /* records in the process table */
-	const char *const *env_names; /* chosen environment names; NULL-terminated */
+	/* Both lists end with NULL and are borrowed until capture_free. */
+	const char *const *env_names; /* chosen environment names */
 	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
 	const char *btf_path; /* the kernel's types; NULL: where it publishes them */
 };

@@ -1,0 +1,538 @@
+/* One loop thread: kernel records in, batches out; the uplink is the only other thread of ours.
+ *
+ *   epoll: capture → capture_turn → batch_add          the policy and the snapshot arrive by mail
+ *          signal  → draining: what is captured is sent, then everything is freed in reverse
+ *          mail    → what the collector said (the uplink's thread puts it there)
+ *
+ * The loop never blocks on the network, and bounds its work per turn by RECORDS_PER_TURN. */
+#include "node-agent/agent.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/event_json.h"
+#include "common/log.h"
+#include "common/ready.h"
+#include "common/rpc.h"
+#include "common/tls13.h"
+#include "node-agent/batch.h"
+#include "node-agent/capture.h"
+#include "node-agent/privilege.h"
+#include "node-agent/uplink.h"
+
+#define RECORDS_PER_TURN 4096
+#define TICK_NS		 NS_PER_SEC /* of losses and of the wall clock */
+#define EPOCH_NS	 (60 * NS_PER_SEC)
+#define DRAIN_TURNS	 64
+#define LOSSES_MAX	 64
+#define OPEN_NAMES_MAX	 1024
+
+/* What the uplink's thread leaves for the loop. */
+struct mail {
+	pthread_mutex_t lock;
+	bool unknown;
+	bool has_policy;
+	uint32_t generation;
+	uint32_t classes;
+	char **open_names; /* NULL-terminated */
+};
+
+struct agent {
+	const struct agent_settings *settings;
+	char boot_id[64];
+	uint64_t first_seq; /* of batches and events: as agent.proto has it */
+	char **env_names, **open_names; /* NULL-terminated; capture borrows them */
+	struct capture *capture;
+	struct spool *spool;
+	struct batch *batch;
+	struct uplink *uplink;
+	struct mail mail;
+	int epoll_fd, signal_fd, mail_fd;
+	bool stopping;
+	bool said_ready; /* uplink's thread */
+	uint64_t now_ns; /* of this turn, boot clock */
+	uint64_t tick_ns;
+	uint64_t batches; /* that the uplink has been woken for */
+	struct buf line;  /* --print-events */
+	int print_error;
+};
+
+/* ---- mail ---- */
+
+static void free_names(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+static char **copy_names(char *const *names, size_t count)
+{
+	char **copies = calloc(count + 1, sizeof(*copies));
+
+	for (size_t i = 0; copies && i < count; i++) {
+		copies[i] = strdup(names[i]);
+		if (!copies[i]) {
+			free_names(copies);
+			return NULL;
+		}
+	}
+	return copies;
+}
+
+static void ring(struct agent *a)
+{
+	const uint64_t one = 1;
+
+	if (write(a->mail_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: the loop is awake already */
+}
+
+/* Uplink's thread. The newest policy wins. */
+static void on_policy(void *ctx, const struct uplink_policy *policy)
+{
+	struct agent *a = ctx;
+	char **names;
+
+	if (policy->open_name_count > OPEN_NAMES_MAX) {
+		log_warning("policy %u names more than %d files: refused", policy->generation, OPEN_NAMES_MAX);
+		return;
+	}
+	names = copy_names(policy->open_names, policy->open_name_count);
+	if (!names) {
+		log_warning("no memory for policy %u: the old one stays", policy->generation);
+		return;
+	}
+	(void)pthread_mutex_lock(&a->mail.lock);
+	free_names(a->mail.open_names);
+	a->mail.open_names = names;
+	a->mail.generation = policy->generation;
+	a->mail.classes = policy->classes;
+	a->mail.has_policy = true;
+	(void)pthread_mutex_unlock(&a->mail.lock);
+	ring(a);
+}
+
+/* Uplink's thread. */
+static void on_unknown(void *ctx)
+{
+	struct agent *a = ctx;
+
+	(void)pthread_mutex_lock(&a->mail.lock);
+	a->mail.unknown = true;
+	(void)pthread_mutex_unlock(&a->mail.lock);
+	ring(a);
+}
+
+/* Uplink's thread. */
+static void on_connected(void *ctx)
+{
+	struct agent *a = ctx;
+	const struct capture_coverage *rows;
+	_cleanup_buf_ struct buf words = {0};
+	uint32_t count = capture_coverages(a->capture, &rows);
+
+	if (a->said_ready) {
+		log_info("connected to %s again", a->settings->collector_address);
+		return;
+	}
+	a->said_ready = true;
+	for (uint32_t i = 0; i < count; i++)
+		buf_printf(&words, " %s=%s", rows[i].class, rows[i].state);
+	ready_say("nightjar-agent", "collector=%s node=%s%s", a->settings->collector_address,
+		  a->settings->node_name, buf_text(&words));
+}
+
+static void on_event(void *ctx, const struct event *event)
+{
+	struct agent *a = ctx;
+
+	batch_add(a->batch, event, a->now_ns);
+}
+
+static void apply_policy(struct agent *a, const struct mail *mail)
+{
+	struct err e = {0};
+
+	if (capture_set_policy(a->capture, mail->generation, mail->classes,
+			       (const char *const *)mail->open_names, &e) < 0) {
+		log_warning("policy %u is not in force: %s", mail->generation, e.text);
+		return;
+	}
+	batch_set_generation(a->batch, mail->generation);
+	log_debug("policy %u is in force", mail->generation);
+}
+
+static int read_mail(struct agent *a, struct err *e)
+{
+	struct mail mail;
+	uint64_t rung;
+	int r = 0;
+
+	if (read(a->mail_fd, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+		return err_set(e, -errno, "cannot read our own mail: %s", strerror(errno));
+	(void)pthread_mutex_lock(&a->mail.lock);
+	mail = a->mail;
+	a->mail.unknown = a->mail.has_policy = false;
+	a->mail.open_names = NULL;
+	(void)pthread_mutex_unlock(&a->mail.lock);
+	if (mail.has_policy)
+		apply_policy(a, &mail);
+	free_names(mail.open_names);
+	if (mail.unknown)
+		r = capture_snapshot(a->capture, on_event, a);
+	return r < 0 ? err_set(e, r, "cannot list the processes that run: %s", strerror(-r)) : 0;
+}
+
+/* ---- the loop ---- */
+
+static void tick(struct agent *a)
+{
+	struct loss losses[LOSSES_MAX];
+	uint32_t count = capture_losses(a->capture, losses, LOSSES_MAX);
+
+	for (uint32_t i = 0; i < count; i++) {
+		batch_add_loss(a->batch, &losses[i]);
+		log_limited(LOG_LEVEL_WARNING, "%llu events of class %s lost",
+			    (unsigned long long)losses[i].count, losses[i].class);
+	}
+	batch_set_wall_offset(a->batch, (int64_t)(clock_wall_ns() - a->now_ns));
+	a->tick_ns = a->now_ns;
+}
+
+static int capture_records(struct agent *a, capture_event_fn handle, struct err *e)
+{
+	int r = capture_turn(a->capture, RECORDS_PER_TURN, handle, a);
+
+	if (r < 0)
+		return err_set(e, r, "cannot read the kernel's rings: %s", strerror(-r));
+	return r;
+}
+
+static void end_turn(struct agent *a)
+{
+	struct batch_stats stats;
+
+	batch_turn(a->batch, a->now_ns);
+	batch_stats(a->batch, &stats);
+	if (stats.batches == a->batches)
+		return;
+	a->batches = stats.batches;
+	uplink_wakeup(a->uplink);
+}
+
+static struct timespec until_next(const struct agent *a)
+{
+	uint64_t due = a->tick_ns + TICK_NS;
+	uint64_t deadline = a->batch ? batch_deadline_ns(a->batch) : 0;
+	uint64_t wait;
+
+	if (deadline != 0 && deadline < due)
+		due = deadline;
+	wait = due > a->now_ns ? due - a->now_ns : 0;
+	return (struct timespec){.tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC)};
+}
+
+/* Waits, and tells which descriptors are ready. The clock is read here, once. */
+static int wait_events(struct agent *a, bool *ret_records, bool *ret_mail, struct err *e)
+{
+	struct epoll_event events[3];
+	struct timespec timeout = until_next(a);
+	int n = epoll_pwait2(a->epoll_fd, events, 3, &timeout, NULL);
+
+	if (n < 0 && errno != EINTR)
+		return err_set(e, -errno, "cannot wait for events: %s", strerror(errno));
+	a->now_ns = clock_boot_ns();
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.fd == a->signal_fd)
+			a->stopping = true;
+		else if (events[i].data.fd == a->mail_fd)
+			*ret_mail = true;
+		else
+			*ret_records = true;
+	}
+	return 0;
+}
+
+static int turn(struct agent *a, struct err *e)
+{
+	bool records = false, mail = false;
+	int r = wait_events(a, &records, &mail, e);
+
+	if (r < 0)
+		return r;
+	if (a->now_ns - a->tick_ns >= TICK_NS)
+		tick(a);
+	if (records)
+		r = capture_records(a, on_event, e);
+	if (r >= 0 && mail)
+		r = read_mail(a, e);
+	end_turn(a);
+	return r;
+}
+
+/* What has happened before the signal still goes out. */
+static void drain(struct agent *a)
+{
+	struct err e = {0};
+	int turns = 0;
+
+	while (turns++ < DRAIN_TURNS && capture_records(a, on_event, &e) > 0)
+		;
+	tick(a);
+	batch_flush(a->batch, a->now_ns);
+	uplink_stop(a->uplink, (int)(a->settings->drain_ns / NS_PER_MS));
+	if (spool_length(a->spool) > 0)
+		log_warning("stopped with %zu batches that the collector did not acknowledge",
+			    spool_length(a->spool));
+}
+
+/* ---- building and unbuilding ---- */
+
+static int watch(struct agent *a, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int build_loop(struct agent *a, struct err *e)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return err_set(e, -errno, "cannot block signals: %s", strerror(errno));
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	a->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->epoll_fd < 0 || a->signal_fd < 0 || a->mail_fd < 0 || watch(a, a->signal_fd) < 0 ||
+	    watch(a, a->mail_fd) < 0)
+		return err_set(e, -errno, "cannot make the loop: %s", strerror(errno));
+	return 0;
+}
+
+static int read_boot_id(char *out, size_t size, struct err *e)
+{
+	_cleanup_(fclosep) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!f || !fgets(out, (int)size, f))
+		return err_set(e, -EIO, "cannot read /proc/sys/kernel/random/boot_id");
+	out[strcspn(out, "\n")] = '\0';
+	return 0;
+}
+
+static int build_capture(struct agent *a, struct err *e)
+{
+	const struct agent_settings *settings = a->settings;
+	struct capture_config config = {
+		.boot_id = a->boot_id,
+		.first_seq = a->first_seq,
+		.ring_bytes = settings->ring_bytes,
+		.max_processes = (uint32_t)settings->max_processes,
+	};
+	int r;
+
+	/* optable's lists are counted; capture's end with NULL. */
+	a->env_names = copy_names(settings->env_names.items, settings->env_names.count);
+	a->open_names = copy_names(settings->open_names.items, settings->open_names.count);
+	if (!a->env_names || !a->open_names)
+		return err_set(e, -ENOMEM, "cannot start: out of memory");
+	config.env_names = (const char *const *)a->env_names;
+	config.open_names = (const char *const *)a->open_names;
+	r = capture_new(&config, &a->capture, e);
+	if (r < 0)
+		return r;
+	r = watch(a, capture_fd(a->capture));
+	if (r < 0)
+		return err_set(e, r, "cannot watch the kernel's rings: %s", strerror(-r));
+	/* Degraded is better than dead: a kernel that refuses is reported, not fatal. */
+	if (privilege_drop(e) < 0)
+		log_warning("running with more privileges than needed: %s", e->text);
+	return 0;
+}
+
+static int build_batch(struct agent *a, struct err *e)
+{
+	const struct agent_settings *settings = a->settings;
+	struct batch_config config = {
+		.max_events = (uint32_t)settings->batch_events,
+		.max_bytes = settings->batch_bytes,
+		.interval_ns = settings->batch_interval_ns,
+		.age_ns = settings->batch_age_ns,
+		.epoch_ns = EPOCH_NS,
+		.max_definitions = WIRE_DEFINITIONS_MAX,
+	};
+
+	a->spool = spool_new(settings->uplink_memory_bytes, a->first_seq);
+	config.spool = a->spool;
+	a->batch = a->spool ? batch_new(&config) : NULL;
+	return a->batch ? 0 : err_set(e, -ENOMEM, "cannot start: out of memory");
+}
+
+static int build_uplink(struct agent *a, struct err *e)
+{
+	const struct agent_settings *settings = a->settings;
+	struct uplink_config config = {
+		.target = settings->collector_address,
+		.server_name = settings->collector_server_name[0] ? settings->collector_server_name : NULL,
+		.ca = settings->tls_ca,
+		.cert = settings->tls_cert,
+		.key = settings->tls_key,
+		.cluster = settings->node_cluster,
+		.node = settings->node_name,
+		.boot_id = a->boot_id,
+		.spool = a->spool,
+		.max_in_flight = (uint32_t)settings->uplink_in_flight,
+		.heartbeat_ns = settings->heartbeat_ns,
+		.backoff_min_ns = settings->backoff_min_ns,
+		.backoff_max_ns = settings->backoff_max_ns,
+		.policy = on_policy,
+		.connected = on_connected,
+		.unknown = on_unknown,
+		.ctx = a,
+	};
+	int r;
+
+	config.coverage_count = capture_coverages(a->capture, &config.coverage);
+	r = tls13_check(e);
+	if (r < 0)
+		return r;
+	rpc_log_quietly();
+	rpc_init();
+	r = uplink_new(&config, &a->uplink, e);
+	return r < 0 ? r : uplink_start(a->uplink, e);
+}
+
+static void unbuild(struct agent *a)
+{
+	if (a->uplink) {
+		uplink_stop(a->uplink, 0);
+		uplink_free(a->uplink);
+		rpc_done();
+	}
+	batch_free(a->batch);
+	spool_free(a->spool);
+	capture_free(a->capture);
+	free_names(a->env_names);
+	free_names(a->open_names);
+	free_names(a->mail.open_names);
+	closep(&a->mail_fd);
+	closep(&a->signal_fd);
+	closep(&a->epoll_fd);
+	buf_done(&a->line);
+	(void)pthread_mutex_destroy(&a->mail.lock);
+}
+
+static void init(struct agent *a, const struct agent_settings *settings)
+{
+	*a = (struct agent){.settings = settings, .epoll_fd = -1, .signal_fd = -1, .mail_fd = -1};
+	a->first_seq = clock_boot_ns() / NS_PER_US + 1;
+	(void)pthread_mutex_init(&a->mail.lock, NULL);
+}
+
+static int build(struct agent *a, struct err *e)
+{
+	int r = build_loop(a, e);
+
+	if (r >= 0)
+		r = read_boot_id(a->boot_id, sizeof(a->boot_id), e);
+	return r < 0 ? r : build_capture(a, e);
+}
+
+int agent_run(const struct agent_settings *settings, struct err *e)
+{
+	struct agent a;
+	int r;
+
+	init(&a, settings);
+	r = build(&a, e);
+	if (r >= 0)
+		r = build_batch(&a, e);
+	if (r >= 0)
+		r = build_uplink(&a, e);
+	if (r >= 0)
+		log_info("capture is live");
+	while (r >= 0 && !a.stopping)
+		r = turn(&a, e);
+	if (r >= 0)
+		drain(&a);
+	unbuild(&a);
+	return r < 0 ? r : 0;
+}
+
+/* ---- without a collector ---- */
+
+static void print_event(void *ctx, const struct event *event)
+{
+	struct agent *a = ctx;
+
+	if (a->print_error == 0)
+		a->print_error = event_json_write(event, (int64_t)(clock_wall_ns() - a->now_ns), &a->line);
+}
+
+static int write_lines(struct agent *a, struct err *e)
+{
+	size_t done = 0;
+
+	if (a->print_error < 0)
+		return err_set(e, a->print_error, "cannot print an event: %s", strerror(-a->print_error));
+	while (done < a->line.len) {
+		ssize_t n = write(STDOUT_FILENO, a->line.data + done, a->line.len - done);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, -errno, "cannot write to stdout: %s", strerror(errno));
+		done += n > 0 ? (size_t)n : 0;
+	}
+	buf_clear(&a->line);
+	return 0;
+}
+
+static void report_losses(struct agent *a)
+{
+	struct loss losses[LOSSES_MAX];
+	uint32_t count = capture_losses(a->capture, losses, LOSSES_MAX);
+
+	for (uint32_t i = 0; i < count; i++)
+		log_warning("%llu events of class %s lost", (unsigned long long)losses[i].count, losses[i].class);
+	a->tick_ns = a->now_ns;
+}
+
+static int print_turn(struct agent *a, struct err *e)
+{
+	bool records = false, mail = false;
+	int r = wait_events(a, &records, &mail, e);
+
+	if (r >= 0 && records)
+		r = capture_records(a, print_event, e);
+	if (r >= 0 && a->now_ns - a->tick_ns >= TICK_NS)
+		report_losses(a);
+	return r < 0 ? r : write_lines(a, e);
+}
+
+int agent_print_events(const struct agent_settings *settings, struct err *e)
+{
+	struct agent a;
+	int r;
+
+	init(&a, settings);
+	a.line = buf_with_max(1UL << 30); /* a turn's events, however long their arguments */
+	r = build(&a, e);
+	if (r >= 0)
+		log_info("capture is live");
+	while (r >= 0 && !a.stopping)
+		r = print_turn(&a, e);
+	unbuild(&a);
+	return r < 0 ? r : 0;
+}

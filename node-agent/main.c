@@ -1,0 +1,103 @@
+/* nightjar-agent: reads the command line and hands over. Exit 0 clean stop, 1 run-time failure, 2 bad
+ * configuration or usage. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "node-agent/agent.h"
+#include "node-agent/capture.h"
+
+#define PROGRAM "nightjar-agent"
+
+enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static enum log_level level_of(const char *name)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		if (strcmp(names[level], name) == 0)
+			return (enum log_level)level;
+	return LOG_LEVEL_INFO;
+}
+
+static int print(struct buf *text)
+{
+	int r = buf_error(text);
+
+	if (r >= 0 && fwrite(text->data, 1, text->len, stdout) != text->len)
+		r = -1;
+	buf_done(text);
+	return r < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_CLEAN;
+}
+
+static int inform(int action, const struct agent_settings *settings)
+{
+	struct buf text = {0};
+
+	if (action == OPT_HELP)
+		optable_help(&agent_options, &text);
+	else if (action == OPT_VERSION)
+		buf_printf(&text, PROGRAM " " NIGHTJAR_VERSION "\n");
+	else if (action == OPT_PRINT_CONFIG)
+		optable_print(&agent_options, settings, &text);
+	return print(&text);
+}
+
+static int probe(struct err *e)
+{
+	struct buf text = {0};
+	int r = capture_probe(&text, e);
+
+	if (r >= 0)
+		return print(&text);
+	buf_done(&text);
+	log_error("%s", e->text);
+	return EXIT_FAILED;
+}
+
+static int run(const struct agent_settings *settings, enum agent_mode mode, struct err *e)
+{
+	int r;
+
+	if (mode == AGENT_PROBE)
+		return probe(e);
+	if (mode == AGENT_RUN && options_check_uplink(settings, e) < 0) {
+		log_error("%s", e->text);
+		return EXIT_USAGE;
+	}
+	r = mode == AGENT_RUN ? agent_run(settings, e) : agent_print_events(settings, e);
+	if (r >= 0)
+		return EXIT_CLEAN;
+	log_error("%s", e->text);
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct agent_settings settings = {0};
+	enum agent_mode mode = AGENT_RUN;
+	struct err e = {0};
+	int action, code;
+
+	(void)prctl(PR_SET_NAME, PROGRAM, 0, 0, 0);
+	log_init(PROGRAM, LOG_LEVEL_INFO);
+	action = options_load(argc, argv, &settings, &mode, &e);
+	if (action < 0) {
+		log_error("%s", e.text);
+		return EXIT_USAGE;
+	}
+	if (action != OPT_HELP && action != OPT_VERSION)
+		log_init(PROGRAM, level_of(settings.log_level));
+	code = action == OPT_RUN ? run(&settings, mode, &e) : EXIT_CLEAN;
+	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN && options_check_uplink(&settings, &e) < 0) {
+		log_error("%s", e.text);
+		code = EXIT_USAGE;
+	}
+	if (code == EXIT_CLEAN && action != OPT_RUN)
+		code = inform(action, &settings);
+	options_done(&settings);
+	return code;
+}
