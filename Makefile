@@ -54,7 +54,7 @@ BIN := $(patsubst %,$(BUILD)/bin/%,$(if $(wildcard node-agent/main.c),nightjar-a
 LIBS_COMMON := -lprotobuf-c -ljansson -lyaml -lxxhash -lzstd -lgrpc -lgpr -lssl -lcrypto
 LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz
 # The agent itself carries gRPC and abseil inside: 60 shared objects fewer is 3 MB of memory on every
-# node. OpenSSL and the rest stay shared, so that their updates reach it.
+# node. Of common/ it takes what it uses. OpenSSL and the rest stay shared, so that updates reach it.
 GRPC_STATIC := $(filter-out -lssl -lcrypto -lz -ldl -lrt -latomic,$(shell pkg-config --static --libs-only-l grpc))
 LIBS_AGENT_BIN := $(filter-out -lgrpc -lgpr,$(LIBS_AGENT)) -Wl,--as-needed -Wl,-Bstatic \
 	-Wl,--start-group $(sort $(GRPC_STATIC)) -Wl,--end-group -Wl,-Bdynamic -l:libstdc++.so.6 -lm -lssl -lcrypto -lz
@@ -135,7 +135,8 @@ $(BUILD)/obj/%.o: %.c | $(PB_H) $(PROTO_SET) $(if $(BPF_OBJ),$(SKELETON))
 
 $(BUILD)/bin/nightjar-agent: $(BUILD)/obj/node-agent/main.o $(AGENT_OBJ) $(COMMON_OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--gc-sections -o $@ $^ $(LIBS_AGENT_BIN)
+	$(Q)rm -f $(BUILD)/common.a && ar rcs $(BUILD)/common.a $(COMMON_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter-out $(COMMON_OBJ),$^) $(BUILD)/common.a $(LIBS_AGENT_BIN)
 
 $(BUILD)/bin/nightjar-collector: $(BUILD)/obj/collector/main.o $(COLLECTOR_OBJ) $(COMMON_OBJ)
 	@mkdir -p $(@D)

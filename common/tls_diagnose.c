@@ -130,6 +130,8 @@ static int new_context(const struct tls_files *files, SSL_CTX **ret_ctx, struct 
 	if (!ctx)
 		return -ENOMEM;
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
+		return err_set(e, -EPROTO, "cannot ask for TLS 1.3");
 	if (use_ca(ctx, files->ca) < 0)
 		return err_set(e, -EINVAL, "the CA file holds no certificate");
 	if (files->cert && files->cert[0] && use_pair(ctx, files) < 0)

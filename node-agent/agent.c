@@ -26,6 +26,7 @@
 #include "common/tls13.h"
 #include "node-agent/batch.h"
 #include "node-agent/capture.h"
+#include "node-agent/footprint.h"
 #include "node-agent/privilege.h"
 #include "node-agent/uplink.h"
 
@@ -148,6 +149,7 @@ static void on_connected(void *ctx)
 	a->said_ready = true;
 	for (uint32_t i = 0; i < count; i++)
 		buf_printf(&words, " %s=%s", rows[i].class, rows[i].state);
+	footprint_trim();
 	ready_say("nightjar-agent", "collector=%s node=%s%s", a->settings->collector_address,
 		  a->settings->node_name, buf_text(&words));
 }

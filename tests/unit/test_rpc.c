@@ -293,6 +293,11 @@ static void tls_1_2_is_refused_by_the_client(void **state)
 	rpc_stream_free(stream);
 	(void)pthread_join(thread, NULL);
 	assert_int_not_equal(server.fds[1], 1);
+	/* The same again, to be told why. */
+	assert_int_equal(pthread_create(&thread, NULL, serve_tls12, &server), 0);
+	assert_true(tls_diagnose(target, NULL, &files, CALL_MS, &e) < 0);
+	assert_says(&e, "does not speak TLS 1.3");
+	(void)pthread_join(thread, NULL);
 	(void)close(server.fds[0]);
 }
 
