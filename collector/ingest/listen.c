@@ -48,6 +48,10 @@ struct listen {
 	uint16_t port;
 	bool started;
 
+	pthread_mutex_t arm_lock; /* the two below; nothing else is locked inside */
+	bool stopping;
+	unsigned int armed; /* requests for a call that a queue holds or a thread handles */
+
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
 	struct tls_files files;
@@ -213,12 +217,21 @@ static void take_call(struct listen *l, struct listen_thread *t)
 	t->call = NULL;
 }
 
+/* Asks for the next call, unless the server stops. Armed requests are counted so that no queue is
+ * shut down under one: the library aborts when that happens. */
 static void arm(struct listen_thread *t)
 {
-	grpc_call_details_init(&t->details);
-	grpc_metadata_array_init(&t->metadata);
-	(void)grpc_server_request_call(t->listen->server, &t->call, &t->details, &t->metadata, t->queue,
-				       t->queue, &t->accepted);
+	struct listen *l = t->listen;
+
+	(void)pthread_mutex_lock(&l->arm_lock);
+	if (!l->stopping) {
+		grpc_call_details_init(&t->details);
+		grpc_metadata_array_init(&t->metadata);
+		l->armed++;
+		(void)grpc_server_request_call(l->server, &t->call, &t->details, &t->metadata, t->queue,
+					       t->queue, &t->accepted);
+	}
+	(void)pthread_mutex_unlock(&l->arm_lock);
 }
 
 /* On the queue's thread: a call has come in, or (not ok) the server goes down. */
@@ -233,6 +246,9 @@ static void accepted(struct completion *self, bool ok)
 	grpc_metadata_array_destroy(&t->metadata);
 	if (ok)
 		arm(t);
+	(void)pthread_mutex_lock(&t->listen->arm_lock);
+	t->listen->armed--;
+	(void)pthread_mutex_unlock(&t->listen->arm_lock);
 }
 
 static void *run(void *ctx)
@@ -375,6 +391,7 @@ static struct listen *allocate(const struct listen_config *config)
 		return NULL;
 	grpc_init();
 	gpr_set_log_function(library_log);
+	(void)pthread_mutex_init(&l->arm_lock, NULL);
 	(void)pthread_mutex_init(&l->lock, NULL);
 	(void)pthread_cond_init(&l->changed, NULL);
 	l->methods = config->methods;
@@ -442,19 +459,37 @@ static bool wait_down(struct listen *l, int timeout_ms)
 	return down;
 }
 
+/* Whether some operation may still be begun on a queue. */
+static bool is_busy(struct listen *l)
+{
+	bool busy;
+
+	(void)pthread_mutex_lock(&l->arm_lock);
+	busy = l->armed > 0;
+	(void)pthread_mutex_unlock(&l->arm_lock);
+	return busy || atomic_load(&l->counters.open_now) > 0;
+}
+
 void listen_stop(struct listen *l, int timeout_ms)
 {
+	const struct timespec millisecond = {.tv_nsec = NS_PER_MS};
 	unsigned int i;
 
 	if (!l->started)
 		return;
 	l->started = false;
+	(void)pthread_mutex_lock(&l->arm_lock);
+	l->stopping = true;
+	(void)pthread_mutex_unlock(&l->arm_lock);
 	grpc_server_shutdown_and_notify(l->server, l->threads[0].queue, &l->on_down);
 	if (l->threads[0].running && !wait_down(l, timeout_ms)) {
 		grpc_server_cancel_all_calls(l->server);
 		while (!wait_down(l, 1000))
 			;
 	}
+	/* The calls' last completions are on their way: a moment, once, at the very end. */
+	while (l->threads[l->thread_count - 1].running && is_busy(l))
+		(void)nanosleep(&millisecond, NULL);
 	for (i = 0; i < l->thread_count; i++) {
 		grpc_completion_queue_shutdown(l->threads[i].queue);
 		if (l->threads[i].running)
@@ -481,6 +516,7 @@ void listen_free(struct listen *l)
 	tls_files_done(&l->files);
 	(void)pthread_cond_destroy(&l->changed);
 	(void)pthread_mutex_destroy(&l->lock);
+	(void)pthread_mutex_destroy(&l->arm_lock);
 	free(l);
 	grpc_shutdown();
 }

@@ -383,7 +383,10 @@ static void a_stream_keeps_its_order_and_ends_when_the_client_does(void **state)
 		assert_int_equal(event.kind, RPC_EVENT_MESSAGE);
 		assert_true(bytes_equal(event.data, bytes_of_text(text)));
 	}
-	assert_int_equal(rpc_stream_finish_sending(stream), 0);
+	while (rpc_stream_finish_sending(stream) == -EAGAIN) {
+		rpc_stream_wait(stream, PEER_WAIT_MS, &event);
+		assert_int_equal(event.kind, RPC_EVENT_SENT);
+	}
 	event = peer_next(stream);
 	assert_int_equal(event.kind, RPC_EVENT_CLOSED);
 	assert_int_equal(event.status, LISTEN_OK);
