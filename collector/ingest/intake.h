@@ -16,7 +16,6 @@
 enum intake_kind {
 	INTAKE_BATCH = 1,
 	INTAKE_HEARTBEAT = 2,
-	INTAKE_GONE = 3, /* the stream has ended */
 };
 
 /* For a worker; one allocation, the message behind it. */

@@ -24,10 +24,11 @@ enum kind { KIND_HELLO, KIND_BATCH, KIND_HEARTBEAT, KIND_NONE, KIND_MAX };
 
 struct sessions {
 	struct intake *intake;
+	const char *cluster; /* "": any */
 	struct buf greeting;
 	uint64_t (*now)(void);
 	struct listen_method methods[2];
-	struct metric *garbage, *unexpected, *other_node, *hellos, *heartbeats;
+	struct metric *garbage, *unexpected, *other_node, *other_cluster, *hellos, *heartbeats;
 };
 
 struct session {
@@ -98,6 +99,11 @@ static enum state take_hello(struct session *s, struct input *in)
 			    listen_call_peer(s->call), id->node);
 		return refuse(s, LISTEN_PERMISSION_DENIED,
 			      "the hello names another node or cluster than the certificate");
+	}
+	if (s->all->cluster[0] && strcmp(s->all->cluster, id->cluster) != 0) {
+		metric_add(s->all->other_cluster, 1);
+		return refuse(s, LISTEN_PERMISSION_DENIED,
+			      "the certificate is another cluster's than this collector serves");
 	}
 	if (!hello_fits(hello)) {
 		metric_add(s->all->garbage, 1);
@@ -256,6 +262,7 @@ struct sessions *sessions_new(const struct session_config *config)
 	if (!s)
 		return NULL;
 	s->intake = config->intake;
+	s->cluster = config->cluster ? config->cluster : "";
 	s->now = config->now ? config->now : wall_clock;
 	buf_add(&s->greeting, config->greeting.data, config->greeting.len);
 	if (buf_error(&s->greeting) < 0) {
@@ -265,6 +272,7 @@ struct sessions *sessions_new(const struct session_config *config)
 	s->garbage = metrics_counter(m, name, "reason=\"garbage\"", help);
 	s->unexpected = metrics_counter(m, name, "reason=\"unexpected\"", help);
 	s->other_node = metrics_counter(m, name, "reason=\"other_node\"", help);
+	s->other_cluster = metrics_counter(m, name, "reason=\"other_cluster\"", help);
 	s->hellos = metrics_counter(m, "nightjar_sessions_total", NULL, "Hellos that were taken.");
 	s->heartbeats = metrics_counter(m, "nightjar_heartbeats_total", NULL, "Heartbeats.");
 	s->methods[0] = (struct listen_method){.path = "/nightjar.v1.Ingest/Stream",

@@ -9,6 +9,7 @@
 
 struct session_config {
 	struct intake *intake;	/* not owned */
+	const char *cluster;	/* agents of another one are refused; NULL or "": any; outlives s */
 	struct bytes greeting;	/* CollectorMessage that follows every Hello (the policy); copied; may be empty */
 	struct metrics *metrics;
 	uint64_t (*now)(void);	/* wall clock; NULL: the real one */

@@ -1,0 +1,383 @@
+/* Composition: which part is given which, and in which order they come and go.
+ *
+ *   listen → sessions → intake → journal          metrics, health, reflection, fleet, http beside
+ *                          └→ workers → deliver → store, sinks (and Alerts.Watch) */
+#include "collector/collector.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collector/api/alerts.h"
+#include "collector/api/fleet.h"
+#include "collector/api/health.h"
+#include "collector/api/http.h"
+#include "collector/api/reflection.h"
+#include "collector/deliver.h"
+#include "collector/ingest/session.h"
+#include "collector/sink/registry.h"
+#include "collector/worker.h"
+#include "common/clock.h"
+#include "common/ready.h"
+#include "common/tls13.h"
+
+#define POLICY_GENERATION 1
+#define STOP_MS		  1000 /* that streams have to end by themselves */
+#define FLUSH_TICKS	  10
+#define OPEN_NAMES_MAX	  256
+
+struct collector {
+	const struct options *o;
+	struct detect_options detect;
+	struct metrics *metrics;
+	struct tls_files files;
+	struct store *store;
+	struct alerts *alerts;
+	struct sink **sinks;
+	struct deliver *deliver;
+	struct recorder *recorder;
+	struct nodes *nodes;
+	struct journal *journal;
+	struct workers *workers;
+	struct intake *intake;
+	struct sessions *sessions;
+	struct health *health;
+	struct reflection *reflection;
+	struct fleet *fleet;
+	struct http *http;
+	struct listen *listen;
+	const struct listen_method *methods[6];
+	uint16_t grpc_port;
+	unsigned int ticks;
+	atomic_bool ready;
+	bool drained;
+};
+
+/* ---- what parts ask of others ------------------------------------------------------------------ */
+
+static void on_alert(void *ctx, struct alert *alert)
+{
+	deliver_submit(((struct collector *)ctx)->deliver, alert);
+}
+
+static void on_room_again(void *ctx)
+{
+	struct collector *c = (struct collector *)ctx;
+
+	if (c->intake)
+		intake_retry(c->intake);
+}
+
+static void on_need_epoch(void *ctx, struct node *node)
+{
+	struct collector *c = (struct collector *)ctx;
+
+	if (atomic_load(&c->ready)) /* in a replay there is nobody to ask */
+		intake_need_epoch(c->intake, node);
+}
+
+static void on_synced(void *ctx, uint64_t position)
+{
+	intake_synced(((struct collector *)ctx)->intake, position);
+}
+
+static bool is_ready(void *ctx)
+{
+	return atomic_load(&((struct collector *)ctx)->ready);
+}
+
+/* ---- building, in this order ------------------------------------------------------------------- */
+
+static int build_files(struct collector *c, struct err *e)
+{
+	const struct options *o = c->o;
+	int r = tls13_check(e);
+
+	if (r < 0)
+		return r;
+	r = tls_load(o->tls_ca, o->tls_cert, o->tls_key, clock_wall_ns(), &c->files, e);
+	if (r < 0)
+		return r;
+	if (mkdir(o->data_dir, 0750) < 0 && errno != EEXIST)
+		return err_set(e, -errno, "cannot make data.dir '%s': %s", o->data_dir, strerror(errno));
+	if (access(o->data_dir, W_OK | X_OK) < 0)
+		return err_set(e, -errno,
+			       "cannot write to data.dir '%s': %s; give this user the directory or set "
+			       "another",
+			       o->data_dir, strerror(errno));
+	return 0;
+}
+
+static int build_delivery(struct collector *c, struct err *e)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct deliver_config config = {.metrics = c->metrics, .queue_capacity = c->o->queue_alerts};
+	int r;
+
+	if (asprintf(&path, "%s/alerts.db", c->o->data_dir) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	r = store_open(path, &c->store, e);
+	if (r < 0)
+		return r;
+	c->alerts = alerts_new(c->store, c->metrics);
+	if (!c->alerts)
+		return err_set(e, -ENOMEM, "no memory");
+	r = registry_open(&c->o->sinks, c->metrics, alerts_sink(c->alerts), &c->sinks, e);
+	if (r < 0)
+		return r;
+	config.store = c->store;
+	config.sinks = c->sinks;
+	return deliver_new(&config, &c->deliver, e);
+}
+
+static int build_detection(struct collector *c, struct err *e)
+{
+	const struct options *o = c->o;
+	struct workers_config config = {
+		.stage1_threads = (unsigned int)o->stage1_threads,
+		.stage2_threads = (unsigned int)o->stage2_threads,
+		.queue_batches = o->queue_batches,
+		.shard_nodes = (uint32_t)(o->nodes_max / 16 + 16), /* shards fill unevenly */
+		.metrics = c->metrics,
+		.alert = on_alert,
+		.room_again = on_room_again,
+		.need_epoch = on_need_epoch,
+		.ctx = c,
+	};
+	int r = 0;
+
+	if (o->record_file[0])
+		r = recorder_new(o->record_file, o->record_cap, c->metrics, &c->recorder, e);
+	if (r < 0)
+		return r;
+	collector_options_detect(o, &c->detect);
+	config.detect = &c->detect;
+	config.recorder = c->recorder;
+	return workers_new(&config, &c->workers, e);
+}
+
+/* What a new agent is told to capture, as a CollectorMessage. */
+static int make_greeting(struct buf *out)
+{
+	static char *classes[] = {(char *)"file", (char *)"descriptor", (char *)"socket",
+				  (char *)"privilege"};
+	Nightjar__V1__CollectorMessage message = NIGHTJAR__V1__COLLECTOR_MESSAGE__INIT;
+	Nightjar__V1__Policy policy = NIGHTJAR__V1__POLICY__INIT;
+	const char *const *name = detect_open_names();
+	char *names[OPEN_NAMES_MAX];
+	uint8_t *room;
+
+	policy.generation = POLICY_GENERATION;
+	policy.classes = classes;
+	policy.n_classes = sizeof(classes) / sizeof(classes[0]);
+	policy.open_names = names;
+	for (; *name && policy.n_open_names < OPEN_NAMES_MAX; name++)
+		names[policy.n_open_names++] = (char *)(uintptr_t)*name;
+	message.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_POLICY;
+	message.policy = &policy;
+	room = buf_extend(out, nightjar__v1__collector_message__get_packed_size(&message));
+	if (room)
+		(void)nightjar__v1__collector_message__pack(&message, room);
+	return buf_error(out);
+}
+
+static int build_journal(struct collector *c, struct err *e)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct journal_config config = {.segment_bytes = c->o->journal_segment,
+					.cap_bytes = c->o->journal_cap,
+					.buffer_bytes = c->o->journal_buffer,
+					.metrics = c->metrics,
+					.synced = on_synced,
+					.ctx = c};
+
+	if (asprintf(&path, "%s/journal", c->o->data_dir) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	config.dir = path;
+	return journal_open(&config, &c->journal, e);
+}
+
+static int build_ingest(struct collector *c, struct err *e)
+{
+	struct intake_config intake = {
+		.metrics = c->metrics, .room = workers_room, .submit = workers_submit, .ctx = c->workers};
+	struct session_config session = {.cluster = c->o->cluster, .metrics = c->metrics};
+	_cleanup_buf_ struct buf greeting = {0};
+	int r = build_journal(c, e);
+
+	if (r < 0)
+		return r;
+	c->nodes = nodes_new((uint32_t)c->o->nodes_max, c->metrics);
+	if (!c->nodes || make_greeting(&greeting) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	intake.nodes = c->nodes;
+	intake.journal = c->journal;
+	r = intake_new(&intake, &c->intake, e);
+	if (r < 0)
+		return r;
+	session.intake = c->intake;
+	session.greeting = buf_bytes(&greeting);
+	c->sessions = sessions_new(&session);
+	if (!c->sessions)
+		return err_set(e, -ENOMEM, "no memory");
+	r = journal_replay(c->journal, intake_replay, c->intake, e);
+	return r < 0 ? r : journal_start(c->journal, e);
+}
+
+static int build_services(struct collector *c, struct err *e)
+{
+	static const char *const services[] = {"nightjar.v1.Ingest", "nightjar.v1.Alerts",
+					       "nightjar.v1.Fleet", NULL};
+	const struct http_config http = {
+		.address = c->o->http_listen, .metrics = c->metrics, .ready = is_ready, .ctx = c};
+	int r = reflection_new(&c->reflection, e);
+
+	if (r < 0)
+		return r;
+	c->health = health_new(services);
+	c->fleet = fleet_new(c->nodes, c->metrics);
+	if (!c->health || !c->fleet)
+		return err_set(e, -ENOMEM, "no memory");
+	return c->o->http_listen[0] ? http_new(&http, &c->http, e) : 0;
+}
+
+static int build_listener(struct collector *c, struct err *e)
+{
+	const struct listen_config config = {.address = c->o->grpc_listen,
+					     .files = &c->files,
+					     .threads = (unsigned int)c->o->grpc_threads,
+					     .methods = c->methods,
+					     .metrics = c->metrics};
+	int r;
+
+	c->methods[0] = sessions_methods(c->sessions);
+	c->methods[1] = alerts_methods(c->alerts);
+	c->methods[2] = fleet_methods(c->fleet);
+	c->methods[3] = health_methods(c->health);
+	c->methods[4] = reflection_methods(c->reflection);
+	atomic_store(&c->ready, true); /* agents come the moment the listener is there */
+	r = listen_new(&config, &c->listen, e);
+	if (r < 0)
+		return r;
+	c->grpc_port = listen_port(c->listen);
+	health_set(c->health, true);
+	return 0;
+}
+
+int collector_new(const struct options *o, struct collector **ret_collector, struct err *e)
+{
+	static int (*const steps[])(struct collector *c, struct err *e) = {
+		build_files,	build_delivery, build_detection,
+		build_ingest,	build_services, build_listener,
+	};
+	struct collector *c = calloc(1, sizeof(*c));
+	size_t i;
+	int r = 0;
+
+	if (c)
+		c->metrics = metrics_new();
+	if (!c || !c->metrics) {
+		free(c);
+		return err_set(e, -ENOMEM, "no memory");
+	}
+	c->o = o;
+	for (i = 0; r == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
+		r = steps[i](c, e);
+	if (r < 0) {
+		(void)collector_drain(c);
+		collector_free(c);
+		return r;
+	}
+	*ret_collector = c;
+	return 0;
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+/* "HOST" of HOST:PORT as it was configured, with the port that it really is. */
+static void format_address(const char *configured, uint16_t port, char *ret_text, size_t size)
+{
+	const char *colon = strrchr(configured, ':');
+
+	(void)snprintf(ret_text, size, "%.*s:%u", colon ? (int)(colon - configured) : 0, configured, port);
+}
+
+void collector_say_ready(const struct collector *c)
+{
+	char grpc[280], http[280];
+
+	format_address(c->o->grpc_listen, c->grpc_port, grpc, sizeof(grpc));
+	if (c->http)
+		format_address(c->o->http_listen, http_port(c->http), http, sizeof(http));
+	else
+		(void)snprintf(http, sizeof(http), "none");
+	ready_say("nightjar-collector", "grpc=%s http=%s", grpc, http);
+}
+
+void collector_tick(struct collector *c, uint64_t wall_ns)
+{
+	workers_tick(c->workers, wall_ns);
+	if (c->recorder && ++c->ticks % FLUSH_TICKS == 0)
+		recorder_flush(c->recorder);
+}
+
+int collector_reload(struct collector *c, const struct options *o, struct err *e)
+{
+	struct tls_files files = {0};
+	int r = tls_load(o->tls_ca, o->tls_cert, o->tls_key, clock_wall_ns(), &files, e);
+
+	if (r < 0)
+		return r;
+	r = listen_reload(c->listen, &files, e);
+	tls_files_done(&files);
+	return r;
+}
+
+int collector_drain(struct collector *c)
+{
+	int left = 0;
+
+	atomic_store(&c->ready, false);
+	if (c->health)
+		health_set(c->health, false);
+	if (c->listen)
+		listen_stop(c->listen, STOP_MS);
+	if (c->journal)
+		journal_stop(c->journal);
+	if (c->workers)
+		workers_stop(c->workers);
+	if (c->deliver)
+		left = deliver_stop(c->deliver, (int)(c->o->drain_ns / NS_PER_MS));
+	c->drained = true;
+	return left;
+}
+
+void collector_free(struct collector *c)
+{
+	if (!c)
+		return;
+	if (!c->drained)
+		(void)collector_drain(c);
+	listen_free(c->listen);
+	http_free(c->http);
+	fleet_free(c->fleet);
+	reflection_free(c->reflection);
+	health_free(c->health);
+	sessions_free(c->sessions);
+	workers_free(c->workers);
+	intake_free(c->intake);
+	journal_close(c->journal);
+	nodes_free(c->nodes);
+	recorder_free(c->recorder);
+	deliver_free(c->deliver);
+	registry_free(c->sinks);
+	alerts_free(c->alerts);
+	store_close(c->store);
+	tls_files_done(&c->files);
+	metrics_free(c->metrics);
+	free(c);
+}

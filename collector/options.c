@@ -1,0 +1,194 @@
+/* The collector's option table; see options.h. */
+#include "collector/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+#define AT(field) offsetof(struct options, field)
+#define MS	  1000000ULL
+#define SEC	  (1000 * MS)
+#define MIB	  (1024ULL * 1024)
+#define GIB	  (1024 * MIB)
+
+static const struct opt rows[] = {
+	{.key = "cluster", .type = OPT_TEXT, .offset = AT(cluster), .fallback = "",
+	 .help = "name of the cluster: agents with another one's certificates are refused; empty: any"},
+	{.key = "grpc.listen", .type = OPT_TEXT, .offset = AT(grpc_listen), .fallback = "0.0.0.0:7443",
+	 .help = "HOST:PORT for agents and queries; port 0 takes any"},
+	{.key = "http.listen", .type = OPT_TEXT, .offset = AT(http_listen), .fallback = "127.0.0.1:7480",
+	 .help = "HOST:PORT for /metrics, /healthz and /readyz, without TLS; empty: none"},
+	{.key = "tls.ca", .type = OPT_PATH, .offset = AT(tls_ca), .fallback = "", .reloadable = true,
+	 .help = "PEM file with the CA that signs agents and readers"},
+	{.key = "tls.cert", .type = OPT_PATH, .offset = AT(tls_cert), .fallback = "", .reloadable = true,
+	 .help = "PEM file with the collector's certificate"},
+	{.key = "tls.key", .type = OPT_PATH, .offset = AT(tls_key), .fallback = "", .reloadable = true,
+	 .help = "PEM file with its key"},
+	{.key = "data.dir", .type = OPT_PATH, .offset = AT(data_dir), .fallback = "/var/lib/nightjar",
+	 .help = "directory for alerts and the journal"},
+	{.key = "journal.cap", .type = OPT_SIZE, .offset = AT(journal_cap), .fallback = "512MiB",
+	 .min = 16 * MIB, .max = 1024 * GIB, .help = "bytes of the journal, beyond which the oldest part goes"},
+	{.key = "journal.segment", .type = OPT_SIZE, .offset = AT(journal_segment), .fallback = "64MiB",
+	 .min = MIB, .max = GIB, .help = "bytes of one file of the journal"},
+	{.key = "journal.buffer", .type = OPT_SIZE, .offset = AT(journal_buffer), .fallback = "16MiB",
+	 .min = 9 * MIB, .max = GIB, .help = "bytes that may wait for the disk before agents have to"},
+	{.key = "threads.grpc", .type = OPT_COUNT, .offset = AT(grpc_threads), .fallback = "2",
+	 .min = 1, .max = 64, .help = "threads that talk to agents"},
+	{.key = "threads.stage1", .type = OPT_COUNT, .offset = AT(stage1_threads), .fallback = "2",
+	 .min = 1, .max = 64, .help = "threads that detect within nodes"},
+	{.key = "threads.stage2", .type = OPT_COUNT, .offset = AT(stage2_threads), .fallback = "1",
+	 .min = 1, .max = 64, .help = "threads that detect across nodes"},
+	{.key = "queue.batches", .type = OPT_COUNT, .offset = AT(queue_batches), .fallback = "256",
+	 .min = 2, .max = 65536, .help = "batches in front of a detection thread before agents have to wait"},
+	{.key = "queue.alerts", .type = OPT_COUNT, .offset = AT(queue_alerts), .fallback = "4096",
+	 .min = 16, .max = 1 << 20, .help = "alerts in front of store and sinks before detection has to wait"},
+	{.key = "nodes.max", .type = OPT_COUNT, .offset = AT(nodes_max), .fallback = "10000",
+	 .min = 1, .max = 100000, .help = "nodes that are known at a time"},
+	{.key = "drain", .type = OPT_DURATION, .offset = AT(drain_ns), .fallback = "10s", .max = 600 * SEC,
+	 .help = "longest wait for sinks to confirm their alerts when the collector stops"},
+	{.key = "record.file", .type = OPT_PATH, .offset = AT(record_file), .fallback = "",
+	 .help = "file that what agents send is recorded into, for --replay; emptied at start"},
+	{.key = "record.cap", .type = OPT_SIZE, .offset = AT(record_cap), .fallback = "1GiB",
+	 .min = MIB, .max = 1024 * GIB, .help = "bytes at which a recording ends"},
+	{.key = "log.level", .type = OPT_CHOICE, .offset = AT(log_level), .fallback = "info",
+	 .choices = "error|warning|info|debug", .help = "most detailed lines on stderr"},
+	{.key = "log.format", .type = OPT_CHOICE, .offset = AT(sinks.log.format), .fallback = "auto",
+	 .choices = "auto|people|json|none",
+	 .help = "form of alerts on stdout or in log.path; auto: people, and json with --replay"},
+	{.key = "log.path", .type = OPT_PATH, .offset = AT(sinks.log.path), .fallback = "",
+	 .help = "file that alerts are appended to; empty: stdout"},
+	{.key = "log.color", .type = OPT_CHOICE, .offset = AT(sinks.log.color), .fallback = "auto",
+	 .choices = "auto|always|never", .help = "colours; auto: on a terminal"},
+	{.key = "log.alerts_file", .type = OPT_PATH, .offset = AT(sinks.log.alerts), .fallback = "",
+	 .help = "file that gets alerts as JSON lines besides"},
+	{.key = "kafka.brokers", .type = OPT_TEXT, .offset = AT(sinks.kafka.brokers), .fallback = "",
+	 .help = "HOST:PORT,... of brokers; empty: no Kafka"},
+	{.key = "kafka.topic_prefix", .type = OPT_TEXT, .offset = AT(sinks.kafka.topic_prefix),
+	 .fallback = "nightjar.", .help = "what the names of topics begin with"},
+	{.key = "kafka.partitions", .type = OPT_COUNT, .offset = AT(sinks.kafka.partitions), .fallback = "6",
+	 .min = 1, .max = 10000, .help = "partitions of topics that are made"},
+	{.key = "kafka.replication", .type = OPT_COUNT, .offset = AT(sinks.kafka.replication),
+	 .fallback = "0", .max = 100, .help = "replicas of topics that are made; 0: as the brokers say"},
+	{.key = "kafka.buffer", .type = OPT_SIZE, .offset = AT(sinks.kafka.buffer_bytes),
+	 .fallback = "64MiB", .min = MIB, .max = 16 * GIB, .help = "bytes of alerts that wait for the brokers"},
+	{.key = "kafka.tls", .type = OPT_BOOL, .offset = AT(sinks.kafka.tls), .fallback = "false",
+	 .help = "whether to speak TLS with the brokers"},
+	{.key = "kafka.ca", .type = OPT_PATH, .offset = AT(sinks.kafka.ca), .fallback = "",
+	 .help = "PEM file with the CA of the brokers; empty: the system's"},
+	{.key = "kafka.cert", .type = OPT_PATH, .offset = AT(sinks.kafka.cert), .fallback = "",
+	 .help = "PEM file with the client certificate for the brokers"},
+	{.key = "kafka.key", .type = OPT_PATH, .offset = AT(sinks.kafka.key), .fallback = "",
+	 .help = "PEM file with its key"},
+	{.key = "kafka.key_password", .type = OPT_TEXT, .offset = AT(sinks.kafka.key_password),
+	 .fallback = "", .secret = true, .help = "password of the key"},
+	{.key = "kafka.sasl_mechanism", .type = OPT_TEXT, .offset = AT(sinks.kafka.sasl_mechanism),
+	 .fallback = "", .help = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"},
+	{.key = "kafka.username", .type = OPT_TEXT, .offset = AT(sinks.kafka.username), .fallback = "",
+	 .help = "user for SASL"},
+	{.key = "kafka.password", .type = OPT_TEXT, .offset = AT(sinks.kafka.password), .fallback = "",
+	 .secret = true, .help = "password for SASL"},
+	{.key = "reverse_shell.relay_hops", .type = OPT_COUNT, .offset = AT(relay_hops), .fallback = "4",
+	 .min = 1, .max = 16, .help = "processes that are followed between an interpreter and its party"},
+	{.key = "lateral_scan.addresses", .type = OPT_COUNT, .offset = AT(scan_addresses), .fallback = "20",
+	 .min = 2, .max = 100000, .help = "distinct addresses on one port within the window that are a scan"},
+	{.key = "lateral_scan.ports", .type = OPT_COUNT, .offset = AT(scan_ports), .fallback = "30",
+	 .min = 2, .max = 65536, .help = "distinct ports of one address within the window that are a scan"},
+	{.key = "lateral_scan.window", .type = OPT_DURATION, .offset = AT(scan_window_ns), .fallback = "60s",
+	 .min = SEC, .max = 86400 * SEC, .help = "time that attempts are remembered, by the nodes' clocks"},
+	{.key = "lateral_scan.short", .type = OPT_DURATION, .offset = AT(scan_short_ns), .fallback = "2s",
+	 .max = 3600 * SEC, .help = "a connection closed sooner than this counts as a probe"},
+	{.key = "alerts.repeat", .type = OPT_DURATION, .offset = AT(repeat_window_ns), .fallback = "10m",
+	 .min = SEC, .max = 30 * 86400 * SEC, .help = "silence after which the same finding is a new alert"},
+};
+
+const struct optable collector_options = {
+	.program = "nightjar-collector",
+	.summary = "correlates what agents see into attacks, keeps the alerts and sends them on",
+	.usage = "  --replay FILE  print the alerts that a recording gives, and exit\n",
+	.opts = rows,
+	.count = sizeof(rows) / sizeof(rows[0]),
+};
+
+static int read_rest(char *const *rest, const char **ret_replay, struct err *e)
+{
+	static const char flag[] = "--replay";
+
+	for (; rest && *rest; rest++) {
+		if (strncmp(*rest, "--replay=", sizeof(flag)) == 0)
+			*ret_replay = *rest + sizeof(flag);
+		else if (strcmp(*rest, flag) == 0 && rest[1])
+			*ret_replay = *++rest;
+		else if (strcmp(*rest, flag) == 0)
+			return err_set(e, -EINVAL, "--replay needs the name of a recording");
+		else
+			return optable_refuse(&collector_options, *rest, e);
+	}
+	return 0;
+}
+
+int collector_options_load(int argc, char **argv, struct options *ret_options, const char **ret_replay,
+		 struct err *e)
+{
+	_cleanup_(freep) char **rest = NULL;
+	struct options o = {0};
+	const char *replay = NULL;
+	int action = optable_load(&collector_options, &o, argc, argv, NULL, &rest, e), r;
+
+	if (action < 0)
+		return action;
+	r = action == OPT_RUN || action == OPT_CHECK_CONFIG ? read_rest(rest, &replay, e) : 0;
+	if (r < 0) {
+		collector_options_done(&o);
+		return r;
+	}
+	*ret_options = o;
+	*ret_replay = replay;
+	return action;
+}
+
+int collector_options_check(const struct options *o, struct err *e)
+{
+	const struct {
+		const char *key, *value;
+	} needed[] = {
+		{"tls.ca", o->tls_ca},		 {"tls.cert", o->tls_cert}, {"tls.key", o->tls_key},
+		{"grpc.listen", o->grpc_listen}, {"data.dir", o->data_dir},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (needed[i].value[0] == '\0')
+			return err_set(e, -EINVAL,
+				       "%s is not set: the collector serves over mutual TLS only; 'nightjar "
+				       "certs' makes certificates, 'nightjar dev' runs without any set-up",
+				       needed[i].key);
+	return 0;
+}
+
+void collector_options_detect(const struct options *o, struct detect_options *ret_detect)
+{
+	detect_options_default(ret_detect);
+	ret_detect->relay_hops_max = (uint32_t)o->relay_hops;
+	ret_detect->scan_addresses = (uint32_t)o->scan_addresses;
+	ret_detect->scan_ports = (uint32_t)o->scan_ports;
+	ret_detect->scan_window_ns = o->scan_window_ns;
+	ret_detect->scan_short_ns = o->scan_short_ns;
+	ret_detect->repeat_window_ns = o->repeat_window_ns;
+}
+
+enum log_level collector_options_log_level(const struct options *o)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+	unsigned int i;
+
+	for (i = 0; i < 3 && strcmp(o->log_level, names[i]) != 0; i++)
+		;
+	return (enum log_level)i;
+}
+
+void collector_options_done(struct options *o)
+{
+	optable_done(&collector_options, o);
+}

@@ -1,0 +1,37 @@
+/* What a collector is told: one row an option, see common/optable.h. */
+#pragma once
+
+#include "collector/detect/detect.h"
+#include "collector/sink/sink_options.h"
+#include "common/log.h"
+#include "common/optable.h"
+
+struct options {
+	char *cluster;
+	char *grpc_listen;
+	char *http_listen;
+	char *tls_ca, *tls_cert, *tls_key;
+	char *data_dir;
+	uint64_t journal_cap, journal_segment, journal_buffer;
+	uint64_t grpc_threads, stage1_threads, stage2_threads;
+	uint64_t queue_batches, queue_alerts;
+	uint64_t nodes_max;
+	uint64_t drain_ns;
+	char *record_file;
+	uint64_t record_cap;
+	char *log_level;
+	struct sink_options sinks;
+	uint64_t relay_hops, scan_addresses, scan_ports, scan_window_ns, scan_short_ns, repeat_window_ns;
+};
+
+extern const struct optable collector_options;
+
+/* Reads everything a command line asks for. Returns an enum opt_action, or negative with the
+ * sentence. *ret_replay: the file of --replay, NULL: none; points into argv. */
+int collector_options_load(int argc, char **argv, struct options *ret_options, const char **ret_replay,
+		 struct err *e) must_check;
+/* What must be set to serve agents; -EINVAL with the sentence. */
+int collector_options_check(const struct options *o, struct err *e) must_check;
+void collector_options_detect(const struct options *o, struct detect_options *ret_detect);
+enum log_level collector_options_log_level(const struct options *o);
+void collector_options_done(struct options *o);
