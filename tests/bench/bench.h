@@ -10,7 +10,7 @@
 
 /* The collector's counters: events taken in from agents, and what agents reported as lost. */
 #define BENCH_METRIC_EVENTS	"nightjar_events_total"
-#define BENCH_METRIC_LOST	"nightjar_events_lost_total"
+#define BENCH_METRIC_LOST	"nightjar_agent_events_lost_total"
 #define BENCH_METRIC_SUPPRESSED "nightjar_events_suppressed_total"
 
 /* {"bench":…,"figure":…,"value":…,"unit":…,"n":…,"note":…}, flushed. */
