@@ -23,7 +23,7 @@ void bench_print(const char *bench, const char *figure, double value, const char
 
 	if (!line)
 		bench_die("no memory for a figure");
-	(void)json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(5));
+	(void)json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	(void)putchar('\n');
 	(void)fflush(stdout);
 	json_decref(line);

@@ -5,6 +5,8 @@
 #include "tests/e2e/recorded.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/recording.h"
@@ -85,6 +87,14 @@ static void take_event(struct reading *r, const struct event *event)
 	}
 }
 
+/* Which loss it was is for the reader of a failure. */
+static void take_loss(struct reading *r, int reason, const char *class, uint64_t count)
+{
+	fprintf(stderr, "lost after event %" PRIu64 ": %" PRIu64 " of class %s, reason %d\n",
+		r->next_seq ? r->next_seq - 1 : 0, count, class, reason);
+	r->sum.lost += count;
+}
+
 /* Not a batch: a heartbeat may carry losses too. */
 static int take_other(struct reading *r, struct bytes message)
 {
@@ -95,7 +105,8 @@ static int take_other(struct reading *r, struct bytes message)
 		return -EBADMSG;
 	if (m->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT)
 		for (size_t i = 0; i < m->heartbeat->n_losses; i++)
-			r->sum.lost += m->heartbeat->losses[i]->count;
+			take_loss(r, m->heartbeat->losses[i]->reason,
+				  m->heartbeat->losses[i]->class_, m->heartbeat->losses[i]->count);
 	nightjar__v1__agent_message__free_unpacked(m, NULL);
 	return 0;
 }
@@ -114,7 +125,7 @@ static int take_message(struct reading *r, struct bytes message)
 	for (uint32_t i = 0; i < batch.event_count; i++)
 		take_event(r, &batch.events[i]);
 	for (uint32_t i = 0; i < batch.loss_count; i++)
-		r->sum.lost += batch.losses[i].count;
+		take_loss(r, batch.losses[i].reason, batch.losses[i].class, batch.losses[i].count);
 	return 0;
 }
 
