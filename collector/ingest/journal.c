@@ -102,7 +102,8 @@ static int find_segments(struct journal *j)
 			r = add_segment(j, number, (uint64_t)st.st_size);
 	}
 	(void)closedir(dir);
-	qsort(j->segments, j->segment_count, sizeof(*j->segments), by_number);
+	if (j->segment_count > 0)
+		qsort(j->segments, j->segment_count, sizeof(*j->segments), by_number);
 	return r;
 }
 
