@@ -65,10 +65,11 @@ DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g
 	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
 DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl python3 python3-pip \
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
-	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat
+	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat \
+	$(if $(shell command -v go),,golang-go)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all ready run install deps deps-test check check-e2e check-kafka bench test lint clean format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test lint clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -181,6 +182,9 @@ $(KAFKA_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_OBJ) $(COLLECTOR_OBJ)
 
 check-kafka: $(KAFKA_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/kafka/run
+
+check-api: $(KAFKA_BIN) $(BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/api/run
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)

@@ -1,7 +1,7 @@
 /* Drives the product's own way from an alert to Kafka (store, alert thread, sinks) without an agent,
  * and makes the certificates for the broker. Used by tests/kafka/run.
  *
- *   publish certs DIR           ca, broker, client; DIR/foreign: a client of another CA
+ *   publish certs DIR           ca, broker, client, agent, expired; DIR/foreign: a client of another CA
  *   publish send KEY=VALUE...   submits alerts, waits for the brokers, prints "unconfirmed N"
  *   publish get STORE ID        the stored alert as JSON
  *
@@ -28,17 +28,19 @@ static int fail(const struct err *e)
 
 /* ---- certificates ---- */
 
-static int make_cert(const char *dir, const char *name, enum tls_role role, struct err *e)
+static int make_cert(const char *dir, const char *name, enum tls_role role, int64_t not_after_s, struct err *e)
 {
 	static const char *const hosts[] = {"localhost", "127.0.0.1", NULL};
-	const struct tls_request request = {
+	struct tls_request request = {
 		.name = name,
 		.identity = {.role = role, .cluster = "test", .namespace = "nightjar"},
 		.hosts = role == TLS_ROLE_COLLECTOR ? hosts : NULL,
-		.not_before_s = -60,
-		.not_after_s = 3600,
+		.not_before_s = -7200,
+		.not_after_s = not_after_s,
 	};
 
+	if (role == TLS_ROLE_AGENT)
+		(void)snprintf(request.identity.node, sizeof(request.identity.node), "node-1");
 	return tls_make_cert(dir, &request, e);
 }
 
@@ -50,13 +52,17 @@ static int make_certs(const char *dir)
 
 	(void)snprintf(foreign, sizeof(foreign), "%s/foreign", dir);
 	if (r == 0)
-		r = make_cert(dir, "broker", TLS_ROLE_COLLECTOR, &e);
+		r = make_cert(dir, "broker", TLS_ROLE_COLLECTOR, 3600, &e);
 	if (r == 0)
-		r = make_cert(dir, "client", TLS_ROLE_READER, &e);
+		r = make_cert(dir, "client", TLS_ROLE_READER, 3600, &e);
+	if (r == 0)
+		r = make_cert(dir, "agent", TLS_ROLE_AGENT, 3600, &e);
+	if (r == 0)
+		r = make_cert(dir, "expired", TLS_ROLE_READER, -3600, &e);
 	if (r == 0)
 		r = tls_make_ca(foreign, "test", 1, &e);
 	if (r == 0)
-		r = make_cert(foreign, "client", TLS_ROLE_READER, &e);
+		r = make_cert(foreign, "client", TLS_ROLE_READER, 3600, &e);
 	return r < 0 ? fail(&e) : 0;
 }
 
