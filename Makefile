@@ -5,6 +5,7 @@
 #   make install    programs and bash completion below DESTDIR and PREFIX (/usr/local)
 #   make deps       install what building and running need (Debian and Ubuntu packages, as root)
 #   make deps-test  the same for the tests
+#   make check-bpf  the kernel programs against the running kernel, as root
 #   make check      unit tests and the layer and size checks: the inner loop
 #   make test       every suite, with a budget table and the closing line; SUITES="unit tsan" runs some
 #   make lint       layers, sizes, shell syntax, cppcheck
@@ -48,6 +49,7 @@ COLLECTOR_OBJ := $(call objects,collector/*.c collector/*/*.c)
 TOOL_OBJ := $(call objects,tools/nightjar/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))
+BPF_TEST_BIN := $(patsubst tests/bpf/%.c,$(BUILD)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 BIN := $(patsubst %,$(BUILD)/bin/%,$(if $(wildcard node-agent/main.c),nightjar-agent) \
 	$(if $(wildcard collector/main.c),nightjar-collector) $(if $(wildcard tools/nightjar/main.c),nightjar))
 
@@ -196,6 +198,15 @@ check-api: $(KAFKA_BIN) $(BIN)
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)
+
+$(BUILD)/tests/bpf/%: $(BUILD)/obj/tests/bpf/%.o $(BUILD)/obj/tests/bpf/live.o $(BUILD)/obj/tests/bpf/netns.o $(AGENT_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_AGENT) -lcmocka
+
+# Against the running kernel, as root.
+.PHONY: check-bpf
+check-bpf: $(BPF_TEST_BIN)
+	$(Q)tests/run-bpf $(BUILD)/tests/bpf
 
 check: $(BIN) $(UNIT_BIN)
 	$(Q)tools/check-layers

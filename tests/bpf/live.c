@@ -1,0 +1,200 @@
+/* See live.h. */
+#include "tests/bpf/live.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
+{
+	static const char *const names[] = {"nj-wanted", NULL};
+	static const char *const env[] = {"NJ_CHOSEN", NULL};
+	struct capture_config config = {
+		.boot_id = "test",
+		.ring_bytes = ring_bytes,
+		.env_names = env,
+		.open_names = open_names ? open_names : names,
+	};
+	struct err e = {0};
+	int r = capture_new(&config, &l->capture, &e);
+
+	if (r == -EPERM) {
+		printf("SKIP %s\n", e.text);
+		exit(LIVE_SKIP);
+	}
+	if (r < 0)
+		fail_msg("%s", e.text);
+	l->seen = calloc(LIVE_SEEN_MAX, sizeof(*l->seen));
+	assert_non_null(l->seen);
+	l->count = 0;
+	l->tree_size = 0;
+	l->last_seq = 0;
+	l->gap = false;
+}
+
+void live_stop(struct live *l)
+{
+	capture_free(l->capture);
+	free(l->seen);
+	l->capture = NULL;
+	l->seen = NULL;
+}
+
+static bool in_tree(const struct live *l, uint32_t pid)
+{
+	for (size_t i = 0; i < l->tree_size; i++)
+		if ((uint32_t)l->tree[i] == pid)
+			return true;
+	return false;
+}
+
+static void join(const struct bytes *pieces, uint16_t count, char *ret_text, size_t size)
+{
+	size_t len = 0;
+
+	ret_text[0] = '\0';
+	for (uint16_t i = 0; i < count && len < size; i++)
+		len += (size_t)snprintf(ret_text + len, size - len, "%s%.*s", i ? " " : "", (int)pieces[i].len,
+					(const char *)pieces[i].data);
+}
+
+static void copy(struct seen *s, const struct event *event)
+{
+	const struct process_def *p = event->process;
+
+	s->event = *event;
+	s->process = *p;
+	memcpy(s->endpoints, event->endpoints, event->endpoint_count * sizeof(struct endpoint));
+	s->event.endpoints = s->endpoints;
+	s->event.process = &s->process;
+	(void)snprintf(s->exe, sizeof(s->exe), "%s", p->exe.path);
+	(void)snprintf(s->cwd, sizeof(s->cwd), "%s", p->cwd);
+	(void)snprintf(s->cgroup, sizeof(s->cgroup), "%s", p->container->cgroup);
+	(void)snprintf(s->container_id, sizeof(s->container_id), "%s", p->container->container_id);
+	(void)snprintf(s->pod_uid, sizeof(s->pod_uid), "%s", p->container->pod_uid);
+	join(p->args, p->arg_count, s->args, sizeof(s->args));
+	join(p->env, p->env_count, s->env, sizeof(s->env));
+	(void)snprintf(s->path, sizeof(s->path), "%s", event->file.path);
+	(void)snprintf(s->raw_path, sizeof(s->raw_path), "%s", event->raw_path);
+	if (!event->child)
+		return;
+	s->child_pid = event->child->pid;
+	s->child_exec_id = event->child->exec_id;
+	s->child_parent_exec_id = event->child->parent_exec_id;
+}
+
+static void on_event(void *ctx, const struct event *event)
+{
+	struct live *l = ctx;
+
+	l->gap |= event->seq != l->last_seq + 1;
+	l->last_seq = event->seq;
+	if (!in_tree(l, event->process->pid))
+		return;
+	if (event->child && l->tree_size < sizeof(l->tree) / sizeof(l->tree[0]))
+		l->tree[l->tree_size++] = (pid_t)event->child->pid;
+	if (l->count < LIVE_SEEN_MAX)
+		copy(&l->seen[l->count++], event);
+}
+
+void live_pump(struct live *l, int timeout_ms)
+{
+	struct pollfd p = {.fd = capture_fd(l->capture), .events = POLLIN};
+
+	(void)poll(&p, 1, timeout_ms);
+	assert_true(capture_turn(l->capture, 4096, on_event, l) >= 0);
+}
+
+struct actor live_actor(struct live *l, live_act act, void *arg)
+{
+	struct actor a;
+	int hold[2];
+	char byte;
+
+	assert_int_equal(pipe(hold), 0);
+	fflush(stdout);
+	a.pid = fork();
+	assert_true(a.pid >= 0);
+	if (a.pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)alarm(2 * LIVE_DEADLINE_MS / 1000);
+		(void)close(hold[1]);
+		(void)!read(hold[0], &byte, 1);
+		(void)close(hold[0]);
+		_exit(act(arg));
+	}
+	(void)close(hold[0]);
+	a.go = hold[1];
+	assert_true(l->tree_size < sizeof(l->tree) / sizeof(l->tree[0]));
+	l->tree[l->tree_size++] = a.pid;
+	return a;
+}
+
+void live_go(struct actor *a)
+{
+	/* A byte, not the end of file: later actors hold copies of the write end. */
+	assert_int_equal(write(a->go, "g", 1), 1);
+	(void)close(a->go);
+	a->go = -1;
+}
+
+int live_finish(struct live *l, struct actor *a)
+{
+	int status = 0;
+
+	(void)live_await(l, EVENT_KIND_EXIT, a->pid);
+	assert_int_equal(waitpid(a->pid, &status, 0), a->pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+pid_t live_run(struct live *l, live_act act, void *arg)
+{
+	struct actor a = live_actor(l, act, arg);
+
+	live_go(&a);
+	assert_int_equal(live_finish(l, &a), 0);
+	return a.pid;
+}
+
+const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t pid, size_t *from)
+{
+	for (size_t i = from ? *from : 0; i < l->count; i++) {
+		const struct seen *s = &l->seen[i];
+
+		if (s->event.kind != kind || (pid && s->process.pid != (uint32_t)pid))
+			continue;
+		if (from)
+			*from = i + 1;
+		return s;
+	}
+	return NULL;
+}
+
+const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+	const struct seen *found;
+
+	while (!(found = live_find(l, kind, pid, NULL))) {
+		if (clock_monotonic_ns() > deadline)
+			fail_msg("no %s event of process %d within %d ms", event_kind_name(kind), (int)pid,
+				 LIVE_DEADLINE_MS);
+		live_pump(l, 100);
+	}
+	return found;
+}
+
+const struct endpoint *seen_endpoint(const struct seen *s, int fd)
+{
+	for (uint16_t i = 0; i < s->event.endpoint_count; i++)
+		if (s->endpoints[i].fd == fd)
+			return &s->endpoints[i];
+	return NULL;
+}

@@ -1,0 +1,69 @@
+/* For tests against the running kernel: a capture, actors (child processes that do something, since
+ * the capture leaves its own process out), and what was seen of them.
+ *
+ * Nothing here sleeps: live_await pumps events until the wanted one is there or LIVE_DEADLINE_MS is
+ * over. Needs root and permission to load BPF; without, live_start prints why and exits with 77. */
+#pragma once
+
+#include "tests/unit/unit.h"
+
+#include <sys/types.h>
+
+#include "node-agent/capture.h"
+
+#define LIVE_DEADLINE_MS 10000
+#define LIVE_SEEN_MAX	 8192
+#define LIVE_SKIP	 77
+
+/* A copy of an event that outlives the turn. */
+struct seen {
+	struct event event; /* its pointers are into this struct, or NULL */
+	struct endpoint endpoints[EVENT_ENDPOINTS_MAX];
+	struct process_def process;
+	uint32_t child_pid;
+	uint64_t child_exec_id;
+	uint64_t child_parent_exec_id;
+	char exe[256], cwd[256], cgroup[512], container_id[65], pod_uid[37];
+	char args[4096]; /* joined by spaces */
+	char env[1024];
+	char path[256], raw_path[256];
+};
+
+struct live {
+	struct capture *capture;
+	struct seen *seen;
+	size_t count;
+	uint64_t last_seq;
+	bool gap;
+	pid_t tree[256]; /* actors and their descendants: only their events are kept */
+	size_t tree_size;
+};
+
+/* Starts a capture that reports opens of the names (NULL: "nj-wanted"). ring_bytes 0: default. */
+void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes);
+void live_stop(struct live *l);
+
+/* Forks an actor that runs act(arg) and exits with its result once live_go lets it; its events are
+ * kept. */
+typedef int (*live_act)(void *arg);
+struct actor {
+	pid_t pid;
+	int go; /* write end of the pipe that holds it back */
+};
+struct actor live_actor(struct live *l, live_act act, void *arg);
+void live_go(struct actor *a);
+/* Handles what waits. */
+void live_pump(struct live *l, int timeout_ms);
+/* Waits for the actor's exit event and reaps it. Returns its exit status. */
+int live_finish(struct live *l, struct actor *a);
+/* All three. */
+pid_t live_run(struct live *l, live_act act, void *arg);
+
+/* The first seen event that matches, from index *from on (advanced past it; NULL: from the start).
+ * pid 0: any. NULL when there is none. */
+const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t pid, size_t *from);
+/* Pumps until there is one; fails the test past the deadline. */
+const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid);
+
+/* The endpoint on that descriptor; NULL when there is none. */
+const struct endpoint *seen_endpoint(const struct seen *s, int fd);
