@@ -1,0 +1,144 @@
+/* What each kernel program costs on this machine, by the kernel's own statistics: runs a load of
+ * each sort under a capture and prints one line per program and load.
+ *
+ *   make build/tests/bpf/cost && build/tests/bpf/cost          (as root) */
+#include "tests/bpf/live.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ROUNDS 2000
+
+struct cost {
+	uint64_t ns, runs;
+};
+
+/* The newest program of that name is ours. */
+static int program_fd(const char *name)
+{
+	uint32_t id = 0;
+	int best = -1;
+
+	while (bpf_prog_get_next_id(id, &id) == 0) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+		int fd = bpf_prog_get_fd_by_id(id);
+
+		if (fd < 0)
+			continue;
+		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && strcmp(info.name, name) == 0) {
+			if (best >= 0)
+				(void)close(best);
+			best = fd;
+		} else {
+			(void)close(fd);
+		}
+	}
+	return best;
+}
+
+static struct cost read_cost(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	(void)bpf_obj_get_info_by_fd(fd, &info, &size);
+	return (struct cost){info.run_time_ns, info.run_cnt};
+}
+
+static int do_getppid(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 100 * ROUNDS; i++)
+		(void)syscall(SYS_getppid);
+	return 0;
+}
+
+static int do_open(void *arg)
+{
+	for (int i = 0; i < 10 * ROUNDS; i++)
+		(void)close(open(arg, O_RDONLY));
+	return 0;
+}
+
+static int do_exec(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			(void)execl("/bin/true", "true", "an argument", (char *)NULL);
+			_exit(1);
+		}
+		(void)waitpid(pid, NULL, 0);
+	}
+	return 0;
+}
+
+static int do_connect(void *arg)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(1)};
+
+	(void)arg;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		(void)!connect(fd, (struct sockaddr *)&a, sizeof(a));
+		(void)close(fd);
+	}
+	return 0;
+}
+
+static const struct {
+	const char *load;
+	const char *program;
+	live_act act;
+	const char *arg;
+} rows[] = {
+	{"getppid (not wanted)", "syscall_exit", do_getppid, NULL},
+	{"open /etc/passwd (not reported)", "syscall_exit", do_open, "/etc/passwd"},
+	{"open of a missing file (not reported)", "syscall_exit", do_open, "/nonexistent/name"},
+	{"open of a named file (reported)", "syscall_exit", do_open, "/usr/share/doc/bash/copyright"},
+	{"fork", "process_fork", do_exec, NULL},
+	{"exec", "process_exec", do_exec, NULL},
+	{"exit", "process_exit", do_exec, NULL},
+	{"refused connect (two states)", "tcp_state", do_connect, NULL},
+};
+
+int main(void)
+{
+	static const char *const names[] = {"copyright", NULL};
+	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct live l;
+		struct cost before, after;
+		struct actor a;
+		int fd;
+
+		live_start(&l, names, 0);
+		fd = program_fd(rows[i].program);
+		a = live_actor(&l, rows[i].act, (void *)(uintptr_t)rows[i].arg);
+		before = read_cost(fd);
+		live_go(&a);
+		while (waitpid(a.pid, NULL, WNOHANG) == 0)
+			live_pump(&l, 10);
+		after = read_cost(fd);
+		printf("%-40s %-14s %8llu runs %6llu ns each\n", rows[i].load, rows[i].program,
+		       (unsigned long long)(after.runs - before.runs),
+		       (unsigned long long)((after.ns - before.ns) / (after.runs - before.runs + 1)));
+		(void)close(fd);
+		live_stop(&l);
+	}
+	(void)close(stats);
+	return 0;
+}

@@ -1,0 +1,223 @@
+/* Kernel records to values: what is cut, too long or of no known type is refused. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+
+#include "node-agent/decode.h"
+
+/* An exec record with one endpoint and every variable part. */
+static size_t make_exec(uint8_t *record)
+{
+	static const char parts[] = "/bin/sh\0/tmp\0sh\0-c\0id\0A=1\0B=2";
+	struct nj_exec exec = {
+		.head = {.type = NJ_EXEC, .time = 7, .tid = 9, .task = {.start_ns = 1, .tgid = 9, .exec_count = 2}},
+		.parent = {.tgid = 3},
+		.creds = {.uid = 10, .egid = 11, .cap_effective = 12},
+		.exe = {.inode = 5, .device = 8 << 20 | 3, .mode = 0100755, .nlink = 1},
+		.loginuid = 1000,
+		.session = 4,
+		.tty = 136 << 20 | 2,
+		.flags = NJ_ARGS_TRUNCATED,
+		.endpoints = 1,
+		.exe_len = 8,
+		.cwd_len = 5,
+		.args_len = 9,
+		.env_len = 8,
+	};
+	struct nj_endpoint ep = {.kind = NJ_EP_PTY_SLAVE, .mode = 3, .fd = 0, .id = 2, .id2 = 22};
+
+	exec.head.size = (uint16_t)(sizeof(exec) + sizeof(ep) + sizeof(parts));
+	memcpy(record, &exec, sizeof(exec));
+	memcpy(record + sizeof(exec), &ep, sizeof(ep));
+	memcpy(record + sizeof(exec) + sizeof(ep), parts, sizeof(parts));
+	return exec.head.size;
+}
+
+static void nothing_is_refused_without_reading_it(void **state)
+{
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(NULL, 0), &d), -EBADMSG);
+}
+
+/* Each beginning stands in memory of exactly its size, so that a read past it is found by ASan. */
+static void a_record_cut_at_any_byte_is_refused(void **state)
+{
+	uint8_t whole[512];
+	size_t len = make_exec(whole);
+
+	(void)state;
+	for (size_t cut = 0; cut < len; cut++) {
+		uint8_t *part = malloc(cut ? cut : 1);
+		uint16_t size = (uint16_t)cut;
+		struct decoded d;
+
+		memcpy(part, whole, cut);
+		assert_int_equal(decode_record(bytes_of(part, cut), &d), -EBADMSG);
+		/* The same with a head that claims to be whole. */
+		if (cut >= sizeof(size))
+			memcpy(part, &size, sizeof(size));
+		assert_int_equal(decode_record(bytes_of(part, cut), &d), -EBADMSG);
+		free(part);
+	}
+}
+
+static void a_type_that_nobody_knows_is_refused(void **state)
+{
+	struct nj_exit record = {.head = {.size = sizeof(record)}};
+	struct decoded d;
+
+	(void)state;
+	record.head.type = 0;
+	assert_int_equal(decode_record(bytes_of(&record, sizeof(record)), &d), -EBADMSG);
+	record.head.type = NJ_TYPE_MAX;
+	assert_int_equal(decode_record(bytes_of(&record, sizeof(record)), &d), -EBADMSG);
+	record.head.type = 255;
+	assert_int_equal(decode_record(bytes_of(&record, sizeof(record)), &d), -EBADMSG);
+}
+
+static void bytes_behind_the_last_part_are_refused(void **state)
+{
+	struct {
+		struct nj_exit exit;
+		uint64_t more;
+	} record = {.exit.head = {.size = sizeof(record), .type = NJ_EXIT}};
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(&record, sizeof(record)), &d), -EBADMSG);
+}
+
+static void too_many_endpoints_and_unknown_kinds_are_refused(void **state)
+{
+	static uint8_t record[sizeof(struct nj_exec) + 20 * sizeof(struct nj_endpoint)];
+	struct nj_exec exec = {.head = {.type = NJ_EXEC, .size = sizeof(record)}, .endpoints = 20};
+	struct nj_tcp tcp = {.head = {.type = NJ_TCP, .size = sizeof(tcp)}, .new_state = 1, .socket.kind = 9};
+	struct decoded d;
+
+	(void)state;
+	memcpy(record, &exec, sizeof(exec));
+	assert_int_equal(decode_record(bytes_of(record, sizeof(record)), &d), -EBADMSG);
+	assert_int_equal(decode_record(bytes_of(&tcp, sizeof(tcp)), &d), -EBADMSG);
+}
+
+static void a_path_must_end_where_its_length_says(void **state)
+{
+	uint8_t record[512];
+	size_t len = make_exec(record);
+	uint8_t *path = record + sizeof(struct nj_exec) + sizeof(struct nj_endpoint);
+	struct decoded d;
+
+	(void)state;
+	path[7] = 'x'; /* no NUL */
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+	path[7] = 0;
+	path[3] = 0; /* one too early */
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+}
+
+static void an_exec_gives_all_its_parts_at_any_alignment(void **state)
+{
+	uint8_t memory[513];
+	uint8_t whole[512];
+	size_t len = make_exec(whole);
+	struct bytes args[8];
+	struct decoded d;
+
+	(void)state;
+	memcpy(memory + 1, whole, len);
+	assert_int_equal(decode_record(bytes_of(memory + 1, len), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_EXEC);
+	assert_int_equal(d.head.time, 7);
+	assert_string_equal(d.file.path, "/bin/sh");
+	assert_string_equal(d.cwd, "/tmp");
+	assert_int_equal(d.file.device, makedev(8, 3));
+	assert_int_equal(d.tty, makedev(136, 2));
+	assert_int_equal(d.creds.uid, 10);
+	assert_int_equal(d.truncated, PROCESS_ARGS_TRUNCATED);
+	assert_int_equal(d.endpoint_count, 1);
+	assert_int_equal(d.endpoints[0].id2, makedev(0, 22));
+	assert_int_equal(decode_split(d.args, args, 8, NULL), 3);
+	assert_true(bytes_equal(args[1], bytes_of_text("-c")));
+	assert_int_equal(decode_split(d.env, args, 8, NULL), 2);
+	assert_true(bytes_equal(args[1], bytes_of_text("B=2")));
+}
+
+static void a_split_keeps_empty_pieces_and_says_what_it_left_out(void **state)
+{
+	struct bytes pieces[4];
+	bool more = true;
+
+	(void)state;
+	assert_int_equal(decode_split(bytes_of("", 0), pieces, 4, &more), 0);
+	assert_false(more);
+	assert_int_equal(decode_split(bytes_of("\0a\0\0cut", 7), pieces, 4, &more), 4);
+	assert_false(more);
+	assert_int_equal(pieces[0].len, 0);
+	assert_int_equal(pieces[2].len, 0);
+	assert_true(bytes_equal(pieces[3], bytes_of_text("cut")));
+	assert_int_equal(decode_split(bytes_of("a\0b\0c", 5), pieces, 2, &more), 2);
+	assert_true(more);
+}
+
+static void mapped_addresses_read_as_ipv4_and_others_stay(void **state)
+{
+	struct nj_tcp tcp = {
+		.head = {.type = NJ_TCP, .size = sizeof(tcp)},
+		.new_state = 2,
+		.socket = {.kind = NJ_EP_TCP,
+			   .family = AF_INET6,
+			   .remote_ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}},
+	};
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(&tcp, sizeof(tcp)), &d), 0);
+	assert_int_equal(d.endpoints[0].family, AF_INET);
+	assert_memory_equal(d.endpoints[0].remote_ip, "\x0a\0\0\x01\0\0", 6);
+	tcp.socket.remote_ip[0] = 0x20;
+	assert_int_equal(decode_record(bytes_of(&tcp, sizeof(tcp)), &d), 0);
+	assert_int_equal(d.endpoints[0].family, AF_INET6);
+}
+
+static void states_of_tcp_become_kinds_of_events(void **state)
+{
+	static const struct {
+		uint8_t state;
+		enum event_kind kind;
+	} rows[] = {{1, EVENT_KIND_ESTABLISHED}, {2, EVENT_KIND_CONNECT}, {7, EVENT_KIND_CLOSE},
+		    {10, EVENT_KIND_LISTEN},	 {4, 0},		 {255, 0}};
+	struct nj_tcp tcp = {.head = {.type = NJ_TCP, .size = sizeof(tcp)}, .error = ECONNREFUSED,
+			     .socket.kind = NJ_EP_TCP};
+	struct decoded d;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		tcp.new_state = rows[i].state;
+		assert_int_equal(decode_record(bytes_of(&tcp, sizeof(tcp)), &d), 0);
+		assert_int_equal(d.kind, rows[i].kind);
+		assert_int_equal(d.result, -ECONNREFUSED);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_refused_without_reading_it),
+		cmocka_unit_test(a_record_cut_at_any_byte_is_refused),
+		cmocka_unit_test(a_type_that_nobody_knows_is_refused),
+		cmocka_unit_test(bytes_behind_the_last_part_are_refused),
+		cmocka_unit_test(too_many_endpoints_and_unknown_kinds_are_refused),
+		cmocka_unit_test(a_path_must_end_where_its_length_says),
+		cmocka_unit_test(an_exec_gives_all_its_parts_at_any_alignment),
+		cmocka_unit_test(a_split_keeps_empty_pieces_and_says_what_it_left_out),
+		cmocka_unit_test(mapped_addresses_read_as_ipv4_and_others_stay),
+		cmocka_unit_test(states_of_tcp_become_kinds_of_events),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

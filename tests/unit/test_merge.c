@@ -1,0 +1,204 @@
+/* Rings in plain memory: which record comes first, and what a turn leaves for the next one. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+
+#include "bpf/abi.h"
+#include "node-agent/merge.h"
+
+#define RING_SIZE 4096
+#define BUSY	  (1U << 31)
+#define DISCARDED (1U << 30)
+
+struct fake {
+	unsigned long consumer, producer;
+	uint8_t data[2 * RING_SIZE] __attribute__((aligned(8)));
+};
+
+struct fixture {
+	struct merge *m;
+	struct fake rings[3];
+	uint64_t times[64];
+	uint32_t count;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture f;
+
+	memset(&f, 0, sizeof(f));
+	f.m = merge_new(3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(merge_add_memory(f.m, &f.rings[i].consumer, &f.rings[i].producer,
+						  f.rings[i].data, RING_SIZE), 0);
+	*state = &f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	merge_free(f->m);
+	return 0;
+}
+
+/* Both copies of the data are written, as the double mapping shows them. Returns where. */
+static unsigned long push(struct fake *ring, uint64_t time, uint32_t flags)
+{
+	struct nj_exit record = {.head = {.size = sizeof(record), .type = NJ_EXIT, .time = time}};
+	unsigned long at = ring->producer;
+	uint32_t header[2] = {sizeof(record) | flags, 0};
+
+	for (size_t i = 0; i < sizeof(header) + sizeof(record); i++) {
+		uint8_t byte = i < 8 ? ((uint8_t *)header)[i] : ((uint8_t *)&record)[i - 8];
+		size_t offset = (at + i) % RING_SIZE;
+
+		ring->data[offset] = ring->data[offset + RING_SIZE] = byte;
+	}
+	ring->producer += 8 + sizeof(record);
+	return at;
+}
+
+static void commit(struct fake *ring, unsigned long at)
+{
+	ring->data[at % RING_SIZE + 3] &= 0x3f;
+	ring->data[at % RING_SIZE + 3 + RING_SIZE] &= 0x3f;
+}
+
+static void take(void *ctx, struct bytes record)
+{
+	struct fixture *f = ctx;
+	struct nj_head head;
+
+	memcpy(&head, record.data, sizeof(head));
+	f->times[f->count++] = head.time;
+}
+
+static void bad_sizes_and_too_many_rings_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct merge *m = merge_new(1);
+	struct fake *r = &f->rings[0];
+
+	assert_int_equal(merge_add_memory(m, &r->consumer, &r->producer, r->data, 0), -EINVAL);
+	assert_int_equal(merge_add_memory(m, &r->consumer, &r->producer, r->data, 3000), -EINVAL);
+	assert_int_equal(merge_add_memory(f->m, &r->consumer, &r->producer, r->data, RING_SIZE), -EINVAL);
+	merge_free(m);
+	merge_free(NULL);
+}
+
+static void empty_rings_give_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+}
+
+static void records_of_all_rings_come_in_order_of_time(void **state)
+{
+	struct fixture *f = *state;
+
+	push(&f->rings[2], 10, 0);
+	push(&f->rings[0], 20, 0);
+	push(&f->rings[2], 30, 0);
+	push(&f->rings[1], 25, 0);
+	push(&f->rings[0], 40, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 5);
+	for (uint32_t i = 1; i < 5; i++)
+		assert_true(f->times[i - 1] < f->times[i]);
+	assert_int_equal(f->rings[0].consumer, f->rings[0].producer);
+}
+
+/* It may have a cause in a ring that was looked at before the cause was there. */
+static void a_record_younger_than_the_look_at_the_clock_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	push(&f->rings[0], 50, 0);
+	push(&f->rings[1], 150, 0);
+	assert_int_equal(merge_turn(f->m, 100, 100, take, f), 1);
+	push(&f->rings[0], 120, 0);
+	assert_int_equal(merge_turn(f->m, 200, 100, take, f), 2);
+	assert_int_equal(f->times[1], 120);
+	assert_int_equal(f->times[2], 150);
+}
+
+static void a_turn_waits_for_a_writer_but_not_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at = push(&f->rings[0], 10, BUSY);
+
+	push(&f->rings[0], 11, 0);
+	push(&f->rings[1], 12, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS / 2, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS, 100, take, f), 1);
+	assert_int_equal(f->times[0], 12);
+	commit(&f->rings[0], at);
+	assert_int_equal(merge_turn(f->m, 2000 + MERGE_EPSILON_NS, 100, take, f), 2);
+	assert_int_equal(f->times[1], 10);
+}
+
+static void discarded_records_are_stepped_over(void **state)
+{
+	struct fixture *f = *state;
+
+	push(&f->rings[0], 10, DISCARDED);
+	push(&f->rings[0], 11, 0);
+	push(&f->rings[0], 12, DISCARDED);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 1);
+	assert_int_equal(f->times[0], 11);
+	assert_int_equal(f->rings[0].consumer, f->rings[0].producer);
+}
+
+static void a_turn_handles_at_most_what_it_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t i = 1; i <= 10; i++)
+		push(&f->rings[i % 3], i, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 4, take, f), 4);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 6);
+	for (uint64_t i = 0; i < 10; i++)
+		assert_int_equal(f->times[i], i + 1);
+}
+
+static void rings_wrap(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t i = 1; i < 1000; i++) {
+		push(&f->rings[0], i, 0);
+		f->count = 0;
+		assert_int_equal(merge_turn(f->m, 5000, 100, take, f), 1);
+		assert_int_equal(f->times[0], i);
+	}
+}
+
+static void a_time_that_makes_no_sense_blocks_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	push(&f->rings[0], UINT64_MAX - 1, 0);
+	push(&f->rings[0], 5, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(bad_sizes_and_too_many_rings_are_refused),
+		TEST(empty_rings_give_nothing),
+		TEST(records_of_all_rings_come_in_order_of_time),
+		TEST(a_record_younger_than_the_look_at_the_clock_waits),
+		TEST(a_turn_waits_for_a_writer_but_not_for_ever),
+		TEST(discarded_records_are_stepped_over),
+		TEST(a_turn_handles_at_most_what_it_is_told),
+		TEST(rings_wrap),
+		TEST(a_time_that_makes_no_sense_blocks_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
