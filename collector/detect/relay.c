@@ -83,12 +83,14 @@ static void visit_holders(struct relay_search *s, const struct endpoint_object *
 	}
 }
 
-/* UNIX sockets join everything on a host with everything: only one's own side and family count. */
+/* UNIX sockets join everything on a host with everything: only one's own family, and those of one's
+ * own side that do not serve many, count. */
 static bool is_close(const struct relay_search *s, const struct process *p)
 {
-	return p->fd_count <= UNIX_HUB && (process_same_side(s->entities, s->interpreter, p) ||
-					   process_is_ancestor(s->entities, p, s->interpreter) ||
-					   process_is_ancestor(s->entities, s->interpreter, p));
+	if (process_is_ancestor(s->entities, p, s->interpreter) ||
+	    process_is_ancestor(s->entities, s->interpreter, p))
+		return true;
+	return p->fd_count <= UNIX_HUB && process_same_side(s->entities, s->interpreter, p);
 }
 
 static void visit_unix(struct relay_search *s, const struct endpoint_object *o, const struct descriptor *d,
