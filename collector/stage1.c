@@ -90,8 +90,9 @@ struct stage1 *stage1_new(const struct detect_options *options, const struct sta
 				   "Events that no detector saw.");
 	s->evicted = metrics_counter(metrics, "nightjar_entities_evicted_total", "marked=\"no\"",
 				     "Entities that newer ones pushed out.");
-	s->evicted_marked = metrics_counter(metrics, "nightjar_entities_evicted_total", "marked=\"yes\"",
-					    "Entities that newer ones pushed out.");
+	s->evicted_marked =
+		metrics_counter(metrics, "nightjar_entities_evicted_total", "marked=\"yes\"",
+				"Entities that newer ones pushed out.");
 	return s;
 }
 
@@ -137,7 +138,8 @@ static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 
 	entities_stats(shard->entities, &stats);
 	metric_add(s->events, events);
-	metric_add(s->evicted, stats.evicted - stats.evicted_kept - (shard->evicted - shard->evicted_kept));
+	metric_add(s->evicted,
+		   stats.evicted - stats.evicted_kept - (shard->evicted - shard->evicted_kept));
 	metric_add(s->evicted_marked, stats.evicted_kept - shard->evicted_kept);
 	shard->evicted = stats.evicted;
 	shard->evicted_kept = stats.evicted_kept;

@@ -1,9 +1,9 @@
 /* Scans that several pods or nodes of a workload share; see stage2.h.
  *
- * Observations wait in a heap per shard (1024, 1.5 KiB each; when it is full the earliest is handled
- * before its time, and counted). A workload's latest 512 distinct (address, port, source) are kept,
- * 256 workloads per shard. A scan that one process tree makes alone is stage 1's to report: here it
- * takes two sources. */
+ * Observations wait in a heap per shard (1024, 1.5 KiB each; when it is full the earliest is
+ * handled before its time, and counted). A workload's latest 512 distinct (address, port, source)
+ * are kept, 256 workloads per shard. A scan that one process tree makes alone is stage 1's to
+ * report: here it takes two sources. */
 #include "collector/stage2.h"
 
 #include <stdio.h>
@@ -73,13 +73,16 @@ static struct shard *shard_new(void)
 	if (!shard)
 		return NULL;
 	shard->waiting = calloc(WAITING_MAX, sizeof(*shard->waiting));
-	shard->workloads = table_new(&(struct table_config){
-		.key_size = STAGE2_KEY_MAX, .record_size = sizeof(struct workload_scan), .capacity = WORKLOADS});
+	shard->workloads =
+		table_new(&(struct table_config){.key_size = STAGE2_KEY_MAX,
+						 .record_size = sizeof(struct workload_scan),
+						 .capacity = WORKLOADS});
 	return shard->waiting && shard->workloads ? take_ptr(shard) : NULL;
 }
 
 struct stage2 *stage2_new(const struct detect_options *options,
-			  void (*alert)(void *ctx, struct alert *alert), void *ctx, struct metrics *metrics)
+			  void (*alert)(void *ctx, struct alert *alert), void *ctx,
+			  struct metrics *metrics)
 {
 	static const char name[] = "nightjar_stage2_irregular_total";
 	static const char help[] = "Observations that were not handled in their order.";
@@ -172,7 +175,8 @@ static void remember(struct workload_scan *w, const struct probe *probe)
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct probe *p = &w->probes[i];
 
-		if (p->address != probe->address || p->port != probe->port || p->source != probe->source)
+		if (p->address != probe->address || p->port != probe->port ||
+		    p->source != probe->source)
 			continue;
 		p->wall_ns = probe->wall_ns;
 		return;
@@ -185,7 +189,8 @@ static void remember(struct workload_scan *w, const struct probe *probe)
 	w->next = (w->next + 1) % PROBES;
 }
 
-static bool seen_before(const struct workload_scan *w, uint32_t end, const struct probe *p, uint64_t since)
+static bool seen_before(const struct workload_scan *w, uint32_t end, const struct probe *p,
+			uint64_t since)
 {
 	for (uint32_t i = 0; i < end; i++) {
 		const struct probe *q = &w->probes[i];
@@ -203,7 +208,8 @@ struct extent {
 };
 
 /* The same target from two sources is one target. */
-static struct extent extent_of(const struct workload_scan *w, const struct probe *of, uint64_t window_ns)
+static struct extent extent_of(const struct workload_scan *w, const struct probe *of,
+			       uint64_t window_ns)
 {
 	uint64_t since = of->wall_ns > window_ns ? of->wall_ns - window_ns : 0;
 	struct extent n = {0};
@@ -226,14 +232,19 @@ static struct extent extent_of(const struct workload_scan *w, const struct probe
 static struct alert *begin(const struct observation *o)
 {
 	struct verdict_event event = {
-		.cluster = o->cluster, .node = o->node, .boot_id = o->boot_id, .seq = o->seq,
-		.wall_ns = o->wall_ns, .exec_id = o->exec_id ^ 1, /* not the id of stage 1's alert */
+		.cluster = o->cluster,
+		.node = o->node,
+		.boot_id = o->boot_id,
+		.seq = o->seq,
+		.wall_ns = o->wall_ns,
+		.exec_id = o->exec_id ^ 1, /* not the id of stage 1's alert */
 	};
 
 	return verdict_new(&lateral_scan_detector, &event);
 }
 
-static void report(struct stage2 *s, struct workload_scan *w, const struct observation *o, struct extent n)
+static void report(struct stage2 *s, struct workload_scan *w, const struct observation *o,
+		   struct extent n)
 {
 	uint32_t targets = n.addresses > n.ports ? n.addresses : n.ports;
 	struct alert *a = begin(o);
@@ -252,24 +263,28 @@ static void report(struct stage2 *s, struct workload_scan *w, const struct obser
 	verdict_evidence(a, "addresses_on_port", "%u", n.addresses);
 	verdict_evidence(a, "ports_of_address", "%u", n.ports);
 	verdict_evidence(a, "latest_target", "%s port %u", ip, o->remote_port);
-	verdict_output(a, "pods of %s/%s together tried %u %s within %u s", o->namespace, o->workload,
-		       targets, n.addresses >= n.ports ? "addresses on one port" : "ports of one address",
+	verdict_output(a, "pods of %s/%s together tried %u %s within %u s", o->namespace,
+		       o->workload, targets,
+		       n.addresses >= n.ports ? "addresses on one port" : "ports of one address",
 		       (unsigned int)(s->options.scan_window_ns / 1000000000ULL));
-	verdict_step(a, o->wall_ns, "connect", o->exec_id, "%s (%u) in %s on %s tried %s port %u", o->exe,
-		     o->pid, o->pod, o->node, ip, o->remote_port);
+	verdict_step(a, o->wall_ns, "connect", o->exec_id, "%s (%u) in %s on %s tried %s port %u",
+		     o->exe, o->pid, o->pod, o->node, ip, o->remote_port);
 	s->alert(s->ctx, a);
 }
 
 static void handle(struct stage2 *s, struct shard *shard, const struct observation *o)
 {
 	struct workload_scan *w = table_put(shard->workloads, o->key, NULL);
-	struct probe probe = {.address = remote_party(o->family, o->remote_ip), .source = source_of(o),
-			      .wall_ns = o->wall_ns, .port = o->remote_port};
+	struct probe probe = {.address = remote_party(o->family, o->remote_ip),
+			      .source = source_of(o),
+			      .wall_ns = o->wall_ns,
+			      .port = o->remote_port};
 	struct extent n;
 
 	remember(w, &probe);
 	n = extent_of(w, &probe, s->options.scan_window_ns);
-	if (!n.shared || (n.addresses < s->options.scan_addresses && n.ports < s->options.scan_ports))
+	if (!n.shared ||
+	    (n.addresses < s->options.scan_addresses && n.ports < s->options.scan_ports))
 		return;
 	if (w->id[0] && w->last_ns + s->options.repeat_window_ns < o->wall_ns)
 		w->id[0] = '\0';

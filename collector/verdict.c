@@ -20,6 +20,9 @@ static char *keep(struct alert *a, const char *text)
 }
 
 static char *vprint(struct alert *a, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
+static char *vprint(struct alert *a, const char *fmt, va_list ap)
 {
 	char text[1024];
 
@@ -36,7 +39,8 @@ void verdict_id(const char *rule, const struct verdict_event *event, char ret_id
 	int len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%llu\n%llx", rule, event->cluster,
 			   event->node, event->boot_id, (unsigned long long)event->seq,
 			   (unsigned long long)event->exec_id);
-	XXH128_hash_t hash = XXH3_128bits(text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
+	XXH128_hash_t hash =
+		XXH3_128bits(text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
 	unsigned __int128 bits = (unsigned __int128)(hash.high64 & 0xffff) << 64 | hash.low64;
 
 	for (int i = 9; i >= 0; i--, ms >>= 5)
@@ -187,7 +191,8 @@ static bool step_before(const Google__Protobuf__Timestamp *x, const Google__Prot
 
 static char *exec_id_text(struct alert *a, uint64_t exec_id)
 {
-	char *text = exec_id ? arena_printf(a->arena, "%016llx", (unsigned long long)exec_id) : NULL;
+	char *text =
+		exec_id ? arena_printf(a->arena, "%016llx", (unsigned long long)exec_id) : NULL;
 
 	return text ? text : (char *)protobuf_c_empty_string;
 }
@@ -210,7 +215,8 @@ void verdict_step(struct alert *a, uint64_t wall_ns, const char *event, uint64_t
 	va_start(ap, fmt);
 	step->summary = vprint(a, fmt, ap);
 	va_end(ap);
-	for (at = a->msg.n_steps; at > 0 && step_before(step->time, a->msg.steps[at - 1]->time); at--)
+	for (at = a->msg.n_steps; at > 0 && step_before(step->time, a->msg.steps[at - 1]->time);
+	     at--)
 		a->msg.steps[at] = a->msg.steps[at - 1];
 	a->msg.steps[at] = step;
 	a->msg.n_steps++;
@@ -219,8 +225,9 @@ void verdict_step(struct alert *a, uint64_t wall_ns, const char *event, uint64_t
 /* What follows such a word in an argument is not for other eyes. */
 static char *redacted(struct alert *a, const char *arg)
 {
-	static const char *const words[] = {"password=", "passwd=", "token=", "secret=", "apikey=",
-					    "api-key=", "api_key=", "authorization: ", NULL};
+	static const char *const words[] = {
+		"password=", "passwd=",	 "token=",	    "secret=", "apikey=",
+		"api-key=",  "api_key=", "authorization: ", NULL};
 
 	for (const char *const *word = words; *word; word++) {
 		const char *found = strcasestr(arg, *word);
@@ -275,7 +282,8 @@ static void ancestry(struct alert *a, const struct detect_context *ctx, const st
 	out->ancestors = arena_alloc(a->arena, ANCESTORS_MAX * sizeof(*out->ancestors));
 	while (out->ancestors && out->n_ancestors < ANCESTORS_MAX &&
 	       (up = process_parent(ctx->entities, up))) {
-		Nightjar__V1__AlertProcess *next = process_message(a, up, ctx->node->wall_offset_ns);
+		Nightjar__V1__AlertProcess *next =
+			process_message(a, up, ctx->node->wall_offset_ns);
 
 		if (!next)
 			return;

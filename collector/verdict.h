@@ -1,8 +1,8 @@
 /* From what a detector found to an Alert for people: identity, process tree, place, steps.
  *
  * The id has a ULID's layout: the decisive event's wall time, then a hash of rule, cluster, node,
- * boot id, event and process, so that a replay gives the same one. Without memory, parts of an alert
- * are missing; the alert itself is not lost for that. Pure: no clock, no log. */
+ * boot id, event and process, so that a replay gives the same one. Without memory, parts of an
+ * alert are missing; the alert itself is not lost for that. Pure: no clock, no log. */
 #pragma once
 
 #include "collector/alert.h"

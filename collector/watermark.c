@@ -1,5 +1,5 @@
-/* The minimum over a table of nodes; see watermark.h. The table is walked only when the slowest node
- * has moved, and at ticks: 16384 nodes take about 0.1 ms. */
+/* The minimum over a table of nodes; see watermark.h. The table is walked only when the slowest
+ * node has moved, and at ticks: 16384 nodes take about 0.1 ms. */
 #include "collector/watermark.h"
 
 #include <pthread.h>
@@ -75,7 +75,8 @@ static uint64_t settle(struct watermark *w, bool walk)
 	return w->value;
 }
 
-uint64_t watermark_node(struct watermark *w, const char *cluster, const char *node, uint64_t wall_ns)
+uint64_t watermark_node(struct watermark *w, const char *cluster, const char *node,
+			uint64_t wall_ns)
 {
 	uint64_t seed = XXH3_64bits(cluster, strlen(cluster));
 	XXH128_hash_t key = XXH3_128bits_withSeed(node, strlen(node), seed);

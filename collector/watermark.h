@@ -16,11 +16,12 @@
 struct watermark;
 
 struct watermark *watermark_new(uint32_t nodes, struct metrics *metrics); /* NULL without memory */
-void watermark_free(struct watermark *w);				   /* NULL allowed */
+void watermark_free(struct watermark *w);				  /* NULL allowed */
 
 /* Everything that the node did until wall_ns has been through stage 1 (a batch's last event, a
  * heartbeat). Returns where the watermark stands now; it never goes back, 0: nowhere yet. */
-uint64_t watermark_node(struct watermark *w, const char *cluster, const char *node, uint64_t wall_ns);
+uint64_t watermark_node(struct watermark *w, const char *cluster, const char *node,
+			uint64_t wall_ns);
 /* The collector's clock, a few times a second. The same result. */
 uint64_t watermark_tick(struct watermark *w, uint64_t wall_ns);
 

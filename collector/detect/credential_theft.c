@@ -1,11 +1,11 @@
 /* credential_theft: somebody opens a file that holds credentials and has no business with it.
  *
  * Business is a matter of the program (a root-owned file in a system directory, by its resolved
- * path; for a script, the script), of its ancestors (package managers), or of being what a container
- * is there to run. An attempt that the kernel refused counts, a step lower.
+ * path; for a script, the script), of its ancestors (package managers), or of being what a
+ * container is there to run. An attempt that the kernel refused counts, a step lower.
  *
- * One alert per session, program and secret; repeats are revisions, each time the count has doubled.
- * Per shard 1024 of these are remembered, the least recently used goes. */
+ * One alert per session, program and secret; repeats are revisions, each time the count has
+ * doubled. Per shard 1024 of these are remembered, the least recently used goes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -107,7 +107,8 @@ static const char *trusted_name(const struct image *image)
 	return NULL;
 }
 
-static bool has_business(const struct entities *en, const struct process *p, const struct secret *secret)
+static bool has_business(const struct entities *en, const struct process *p,
+			 const struct secret *secret)
 {
 	const char *name = trusted_name(p->image);
 
@@ -124,7 +125,8 @@ static bool has_business(const struct entities *en, const struct process *p, con
 
 /* The process that /proc/PID names: itself, or one that it started. Inside a container the number
  * is one of another namespace, and only "self" can be told. */
-static bool is_own_environ(const struct detect_context *ctx, const struct process *p, const char *path)
+static bool is_own_environ(const struct detect_context *ctx, const struct process *p,
+			   const char *path)
 {
 	const struct workload *w = workload_find(ctx->entities, p->container);
 	const struct process *target;
@@ -154,14 +156,17 @@ static bool is_workload_itself(const struct detect_context *ctx, const struct pr
 	if (p->image->inode == w->entry_inode && p->image->device == w->entry_device &&
 	    !interpreter_is(p->image))
 		return true;
-	key = (struct process_key){.start_ns = w->entry_start_ns, .node = p->key.node, .pid = w->entry_pid};
+	key = (struct process_key){
+		.start_ns = w->entry_start_ns, .node = p->key.node, .pid = w->entry_pid};
 	entry = process_find(ctx->entities, &key);
 	if (!entry || (entry != p && !process_is_ancestor(ctx->entities, entry, p)))
 		return false;
-	return interpreter_is(p->image) ? interpreter_script(p->image) != NULL : !image_trusted(p->image);
+	return interpreter_is(p->image) ? interpreter_script(p->image) != NULL
+					: !image_trusted(p->image);
 }
 
-static bool is_theft(const struct detect_context *ctx, const struct process *p, const struct act *act)
+static bool is_theft(const struct detect_context *ctx, const struct process *p,
+		     const struct act *act)
 {
 	const struct workload *w = workload_find(ctx->entities, p->container);
 
@@ -194,18 +199,21 @@ static void report(struct finding *f, const struct detect_context *ctx, struct p
 	else
 		verdict_grade(a, act->secret->severity, act->secret->score);
 	verdict_output(a, "%s (pid %u) on %s %s %s: %s", image_exe(p->image), p->key.pid,
-		       ctx->node->node, act->refused ? "was refused" : "opened", act->secret->what, act->path);
+		       ctx->node->node, act->refused ? "was refused" : "opened", act->secret->what,
+		       act->path);
 	verdict_evidence(a, "secret", "%s", act->secret->name);
 	verdict_evidence(a, "path", "%s", act->path);
 	if (p->image)
-		verdict_step(a, (uint64_t)((int64_t)p->image->exec_ns + ctx->node->wall_offset_ns), "exec",
-			     p->exec_id, "%s (%u) started", image_exe(p->image), p->key.pid);
-	verdict_step(a, ctx->wall_ns, "open", p->exec_id, "%s (%u) %s %s", image_name(p->image), p->key.pid,
-		     act->refused ? "was refused" : "opened", act->path);
+		verdict_step(a, (uint64_t)((int64_t)p->image->exec_ns + ctx->node->wall_offset_ns),
+			     "exec", p->exec_id, "%s (%u) started", image_exe(p->image),
+			     p->key.pid);
+	verdict_step(a, ctx->wall_ns, "open", p->exec_id, "%s (%u) %s %s", image_name(p->image),
+		     p->key.pid, act->refused ? "was refused" : "opened", act->path);
 	ctx->out->alert(ctx->out->ctx, a);
 }
 
-static void note(struct credential_theft *ct, const struct detect_context *ctx, const struct act *act)
+static void note(struct credential_theft *ct, const struct detect_context *ctx,
+		 const struct act *act)
 {
 	struct process *p = ctx->process;
 	struct finding_key key = {
@@ -241,13 +249,14 @@ static void handle(void *state, const struct detect_context *ctx)
 }
 
 static const char *const tactics[] = {"TA0006", NULL};
-static const char *const techniques[] = {"T1003.007", "T1003.008", "T1528",	"T1552.001",
+static const char *const techniques[] = {"T1003.007", "T1003.008", "T1528", "T1552.001",
 					 "T1552.004", "T1552.007", NULL};
 
 const struct detector credential_theft_detector = {
 	.name = "credential_theft",
 	.title = "Credential access",
-	.help = "A file that holds credentials is opened by a lineage that has no business with it.",
+	.help = "A file that holds credentials is opened by a lineage that has no business with "
+		"it.",
 	.kinds = DETECT_KIND(EVENT_KIND_OPEN),
 	.severity = "high",
 	.score = 0.8,

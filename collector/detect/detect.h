@@ -12,12 +12,12 @@
 #include "collector/stage1.h"
 
 struct detect_options {
-	uint32_t relay_hops_max;	 /* reverse_shell: processes between interpreter and party */
-	uint32_t scan_addresses;	 /* lateral_scan: distinct addresses on one port */
-	uint32_t scan_ports;		 /* lateral_scan: distinct ports of one address */
-	uint64_t scan_window_ns;	 /* lateral_scan: both within this, event time */
-	uint64_t scan_short_ns;		 /* lateral_scan: a connection closed sooner counts as a probe */
-	uint64_t repeat_window_ns;	 /* silence after which the same finding is a new alert */
+	uint32_t relay_hops_max;   /* reverse_shell: processes between interpreter and party */
+	uint32_t scan_addresses;   /* lateral_scan: distinct addresses on one port */
+	uint32_t scan_ports;	   /* lateral_scan: distinct ports of one address */
+	uint64_t scan_window_ns;   /* lateral_scan: both within this, event time */
+	uint64_t scan_short_ns;	   /* lateral_scan: a connection closed sooner counts as a probe */
+	uint64_t repeat_window_ns; /* silence after which the same finding is a new alert */
 	const struct baseline *baseline; /* NULL: everything is unknown */
 };
 
@@ -47,9 +47,9 @@ struct detector {
 	uint32_t kinds;	      /* DETECT_KIND bits of the events it sees */
 	const char *severity; /* the highest it gives */
 	double score;
-	const char *const *tactics;    /* ATT&CK ids; NULL-terminated */
-	const char *const *techniques; /* the same */
-	size_t state_size;	       /* zeroed at start; 0: none */
+	const char *const *tactics;	     /* ATT&CK ids; NULL-terminated */
+	const char *const *techniques;	     /* the same */
+	size_t state_size;		     /* zeroed at start; 0: none */
 	int (*init)(void *state) must_check; /* NULL: nothing to do */
 	void (*handle)(void *state, const struct detect_context *ctx);
 	void (*done)(void *state); /* NULL: nothing to do */

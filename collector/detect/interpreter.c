@@ -16,23 +16,23 @@ struct interpreter {
 };
 
 static const struct interpreter interpreters[] = {
-	{"sh", "c", "oO", "s", false},	     {"bash", "c", "oO", "s", false},
-	{"dash", "c", "oO", "s", false},     {"ash", "c", "oO", "s", false},
-	{"zsh", "c", "o", "s", false},	     {"ksh", "c", "o", "s", false},
-	{"mksh", "c", "o", "s", false},	     {"lksh", "c", "o", "s", false},
-	{"pdksh", "c", "o", "s", false},     {"rbash", "c", "oO", "s", false},
-	{"yash", "c", "o", "s", false},	     {"posh", "c", "o", "s", false},
-	{"csh", "c", "", "s", false},	     {"tcsh", "c", "", "s", false},
-	{"fish", "c", "oCdDf", "", false},   {"elvish", "c", "", "", false},
-	{"nu", "c", "", "", false},	     {"pwsh", "cfe", "", "", false},
-	{"python", "cm", "WX", "", false},   {"pypy", "cm", "WX", "", false},
-	{"perl", "eE", "I", "", false},	     {"ruby", "e", "IrCE", "", false},
-	{"node", "ep", "r", "", false},	     {"nodejs", "ep", "r", "", false},
+	{"sh", "c", "oO", "s", false},	      {"bash", "c", "oO", "s", false},
+	{"dash", "c", "oO", "s", false},      {"ash", "c", "oO", "s", false},
+	{"zsh", "c", "o", "s", false},	      {"ksh", "c", "o", "s", false},
+	{"mksh", "c", "o", "s", false},	      {"lksh", "c", "o", "s", false},
+	{"pdksh", "c", "o", "s", false},      {"rbash", "c", "oO", "s", false},
+	{"yash", "c", "o", "s", false},	      {"posh", "c", "o", "s", false},
+	{"csh", "c", "", "s", false},	      {"tcsh", "c", "", "s", false},
+	{"fish", "c", "oCdDf", "", false},    {"elvish", "c", "", "", false},
+	{"nu", "c", "", "", false},	      {"pwsh", "cfe", "", "", false},
+	{"python", "cm", "WX", "", false},    {"pypy", "cm", "WX", "", false},
+	{"perl", "eE", "I", "", false},	      {"ruby", "e", "IrCE", "", false},
+	{"node", "ep", "r", "", false},	      {"nodejs", "ep", "r", "", false},
 	{"php", "rfBRFES", "cdz", "", false}, {"lua", "e", "l", "", false},
-	{"luajit", "e", "l", "", false},     {"tclsh", "", "", "", false},
-	{"expect", "cf", "", "", false},     {"guile", "cels", "L", "", false},
-	{"deno", "e", "", "", false},	     {"bun", "e", "", "", false},
-	{"busybox", "c", "oO", "s", true},   {"toybox", "c", "oO", "s", true},
+	{"luajit", "e", "l", "", false},      {"tclsh", "", "", "", false},
+	{"expect", "cf", "", "", false},      {"guile", "cels", "L", "", false},
+	{"deno", "e", "", "", false},	      {"bun", "e", "", "", false},
+	{"busybox", "c", "oO", "s", true},    {"toybox", "c", "oO", "s", true},
 };
 
 #define ROWS (sizeof(interpreters) / sizeof(interpreters[0]))
@@ -58,12 +58,14 @@ static const struct interpreter *row_named(const char *name)
 	if (len > 0 && name[len] && name[len - 1] == '-')
 		len--;
 	for (size_t i = 0; len && i < ROWS; i++)
-		if (strlen(interpreters[i].name) == len && memcmp(interpreters[i].name, name, len) == 0)
+		if (strlen(interpreters[i].name) == len &&
+		    memcmp(interpreters[i].name, name, len) == 0)
 			return &interpreters[i];
 	return NULL;
 }
 
-static const struct interpreter *row_of_file(const struct interpreter_files *files, const struct image *image)
+static const struct interpreter *row_of_file(const struct interpreter_files *files,
+					     const struct image *image)
 {
 	for (uint32_t i = 0; image->inode && i < INTERPRETER_FILES; i++)
 		if (files->list[i].inode == image->inode && files->list[i].device == image->device)
@@ -71,7 +73,8 @@ static const struct interpreter *row_of_file(const struct interpreter_files *fil
 	return NULL;
 }
 
-static const struct interpreter *identify(struct interpreter_files *files, const struct image *image)
+static const struct interpreter *identify(struct interpreter_files *files,
+					  const struct image *image)
 {
 	const struct interpreter *row = row_named(image_name(image));
 

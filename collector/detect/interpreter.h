@@ -1,8 +1,9 @@
 /* Command interpreters: which images are one, and where an image of one takes its commands from.
  *
- * An interpreter is known by the last component of its resolved path, or as another name (hard link,
- * bind mount) of a file that was seen under such a name. What it does with its input follows from
- * its arguments alone: a script file, or a program on the command line, and it reads no commands. */
+ * An interpreter is known by the last component of its resolved path, or as another name (hard
+ * link, bind mount) of a file that was seen under such a name. What it does with its input follows
+ * from its arguments alone: a script file, or a program on the command line, and it reads no
+ * commands. */
 #pragma once
 
 #include "collector/entity/image.h"

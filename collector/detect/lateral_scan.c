@@ -151,15 +151,16 @@ static void tell(struct alert *a, const struct detect_context *ctx, const struct
 	} else {
 		verdict_remote(a, ip, o->remote_port);
 		verdict_output(a, "%s (pid %u) on %s tried %u ports of %s within %u s",
-			       image_exe(p->image), p->key.pid, ctx->node->node, n.ports, ip, seconds);
+			       image_exe(p->image), p->key.pid, ctx->node->node, n.ports, ip,
+			       seconds);
 	}
 	verdict_step(a, ctx->wall_ns, event_kind_name(ctx->event->kind), p->exec_id,
 		     "%s (%u) tried %s port %u, the latest of %u targets", image_name(p->image),
 		     p->key.pid, ip, o->remote_port, a->msg.count);
 }
 
-static void report(struct tree *t, const struct detect_context *ctx, const struct endpoint_object *o,
-		   struct count n)
+static void report(struct tree *t, const struct detect_context *ctx,
+		   const struct endpoint_object *o, struct count n)
 {
 	struct process *actor = process_find(ctx->entities, &t->actor);
 	struct process *p = actor ? actor : ctx->process;
@@ -186,7 +187,8 @@ static void judge(struct tree *t, const struct detect_context *ctx, const struct
 		  const struct probe *probe, bool is_new)
 {
 	struct count n = count(t, probe, ctx->options->scan_window_ns);
-	bool scans = n.addresses >= ctx->options->scan_addresses || n.ports >= ctx->options->scan_ports;
+	bool scans =
+		n.addresses >= ctx->options->scan_addresses || n.ports >= ctx->options->scan_ports;
 
 	if (t->id[0] && t->last_ns + ctx->options->repeat_window_ns < probe->time_ns)
 		t->id[0] = '\0';
@@ -198,10 +200,12 @@ static void judge(struct tree *t, const struct detect_context *ctx, const struct
 		report(t, ctx, o, n);
 }
 
-static void attempt(struct lateral_scan *ls, const struct detect_context *ctx, struct endpoint_object *o)
+static void attempt(struct lateral_scan *ls, const struct detect_context *ctx,
+		    struct endpoint_object *o)
 {
 	struct process *p = ctx->process;
-	struct tree_key key = {.node = p->key.node, .session = p->session ? p->session : p->key.pid};
+	struct tree_key key = {.node = p->key.node,
+			       .session = p->session ? p->session : p->key.pid};
 	struct tree *t = table_put(ls->trees, &key, NULL);
 	uint64_t address = remote_party(o->family, o->remote_ip);
 	struct probe *probe = probe_find(t, address, o->remote_port);
@@ -209,25 +213,31 @@ static void attempt(struct lateral_scan *ls, const struct detect_context *ctx, s
 
 	if (is_new)
 		probe = probe_add(t);
-	*probe = (struct probe){.address = address, .cookie = o->key.id, .time_ns = ctx->event->time_ns,
-				.port = o->remote_port, .state = PROBE_TRIED};
+	*probe = (struct probe){.address = address,
+				.cookie = o->key.id,
+				.time_ns = ctx->event->time_ns,
+				.port = o->remote_port,
+				.state = PROBE_TRIED};
 	o->scan_session = key.session;
 	t->actor = actor_of(ctx, p)->key;
 	judge(t, ctx, o, probe, is_new);
 }
 
 /* What several pods of a workload try together is for stage 2 to see. */
-static void observe(const struct detect_context *ctx, const struct endpoint_object *o, const struct process *p)
+static void observe(const struct detect_context *ctx, const struct endpoint_object *o,
+		    const struct process *p)
 {
 	const struct workload *w = p ? workload_find(ctx->entities, p->container) : NULL;
-	struct observation ob = {.kind = OBSERVATION_CONNECT_ATTEMPT, .wall_ns = ctx->wall_ns,
-				 .seq = ctx->event->seq, .family = o->family,
+	struct observation ob = {.kind = OBSERVATION_CONNECT_ATTEMPT,
+				 .wall_ns = ctx->wall_ns,
+				 .seq = ctx->event->seq,
+				 .family = o->family,
 				 .remote_port = o->remote_port};
 
 	if (!w || w->host || !w->workload[0] || !ctx->out->observe)
 		return;
-	(void)snprintf(ob.key, sizeof(ob.key), "workload:%.60s/%s/%s", ctx->node->cluster, w->namespace,
-		       w->workload);
+	(void)snprintf(ob.key, sizeof(ob.key), "workload:%.60s/%s/%s", ctx->node->cluster,
+		       w->namespace, w->workload);
 	(void)snprintf(ob.cluster, sizeof(ob.cluster), "%s", ctx->node->cluster);
 	(void)snprintf(ob.node, sizeof(ob.node), "%s", ctx->node->node);
 	(void)snprintf(ob.boot_id, sizeof(ob.boot_id), "%s", ctx->node->boot_id);
@@ -243,7 +253,8 @@ static void observe(const struct detect_context *ctx, const struct endpoint_obje
 }
 
 /* What became of an attempt. The process that made it may be gone by now. */
-static void outcome(struct lateral_scan *ls, const struct detect_context *ctx, struct endpoint_object *o)
+static void outcome(struct lateral_scan *ls, const struct detect_context *ctx,
+		    struct endpoint_object *o)
 {
 	struct tree_key key = {.node = ctx->node->id, .session = o->scan_session};
 	struct tree *t = o->scan_session ? table_peek(ls->trees, &key) : NULL;
@@ -289,7 +300,8 @@ static const char *const techniques[] = {"T1046", NULL};
 const struct detector lateral_scan_detector = {
 	.name = "lateral_scan",
 	.title = "Network scan",
-	.help = "A process tree or workload that tries one port on many addresses, or many ports of one.",
+	.help = "A process tree or workload that tries one port on many addresses, or many ports "
+		"of one.",
 	.kinds = DETECT_KIND(EVENT_KIND_CONNECT) | DETECT_KIND(EVENT_KIND_ESTABLISHED) |
 		 DETECT_KIND(EVENT_KIND_CLOSE),
 	.severity = "high",

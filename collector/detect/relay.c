@@ -11,8 +11,8 @@ static const char *const terminal_servers[] = {
 	"sshd", "sshd-session", "dropbear", "in.telnetd", "telnetd", NULL,
 };
 
-static bool has_mark_up_to(const struct entities *en, const struct process *p, const struct process *end,
-			   uint32_t mark)
+static bool has_mark_up_to(const struct entities *en, const struct process *p,
+			   const struct process *end, uint32_t mark)
 {
 	for (int i = 0; p && i < 8; i++) {
 		if (p->marks & mark)
@@ -68,15 +68,20 @@ static void visit(struct relay_search *s, struct process *p, const struct descri
 		return;
 	p->marks |= PROCESS_RELAY;
 	s->steps[s->step_count++] = (struct relay_step){
-		.process = p, .from = from, .hops = hops, .via = d->kind, .key = d->key,
+		.process = p,
+		.from = from,
+		.hops = hops,
+		.via = d->kind,
+		.key = d->key,
 	};
 }
 
-static void visit_holders(struct relay_search *s, const struct endpoint_object *o, enum endpoint_side side,
-			  const struct descriptor *d, int from)
+static void visit_holders(struct relay_search *s, const struct endpoint_object *o,
+			  enum endpoint_side side, const struct descriptor *d, int from)
 {
 	for (uint8_t i = 0; i < o->holder_count[side]; i++) {
-		struct process_key key = {.start_ns = o->holders[side][i].start_ns, .node = o->key.node,
+		struct process_key key = {.start_ns = o->holders[side][i].start_ns,
+					  .node = o->key.node,
 					  .pid = o->holders[side][i].pid};
 
 		visit(s, process_find(s->entities, &key), d, from);
@@ -93,15 +98,16 @@ static bool is_close(const struct relay_search *s, const struct process *p)
 	return p->fd_count <= UNIX_HUB && process_same_side(s->entities, s->interpreter, p);
 }
 
-static void visit_unix(struct relay_search *s, const struct endpoint_object *o, const struct descriptor *d,
-		       int from)
+static void visit_unix(struct relay_search *s, const struct endpoint_object *o,
+		       const struct descriptor *d, int from)
 {
 	struct endpoint_key key = {.id = o->peer, .node = o->key.node, .kind = ENDPOINT_KIND_UNIX};
 	const struct endpoint_object *peer = o->peer ? endpoint_find(s->entities, &key) : NULL;
 
 	for (uint8_t i = 0; peer && i < peer->holder_count[0]; i++) {
 		struct process_key holder = {.start_ns = peer->holders[0][i].start_ns,
-					     .node = o->key.node, .pid = peer->holders[0][i].pid};
+					     .node = o->key.node,
+					     .pid = peer->holders[0][i].pid};
 		struct process *p = process_find(s->entities, &holder);
 
 		if (p && is_close(s, p))
@@ -114,20 +120,23 @@ static void add_party(struct relay_search *s, const struct endpoint_object *o, i
 	if (s->party_count == RELAY_PARTIES)
 		return;
 	s->parties[s->party_count++] = (struct relay_party){
-		.socket = o, .party = remote_party(o->family, o->remote_ip), .step = from,
+		.socket = o,
+		.party = remote_party(o->family, o->remote_ip),
+		.step = from,
 	};
 }
 
 /* Who is at the other end of a connection within the node. Nobody that we know: outside. */
-static void visit_local(struct relay_search *s, const struct endpoint_object *o, const struct descriptor *d,
-			int from)
+static void visit_local(struct relay_search *s, const struct endpoint_object *o,
+			const struct descriptor *d, int from)
 {
 	const struct endpoint_object *peer = remote_peer(s->entities, o);
 	int before = s->step_count;
 	bool known = false;
 
 	for (uint8_t i = 0; peer && i < peer->holder_count[0]; i++) {
-		struct process_key key = {.start_ns = peer->holders[0][i].start_ns, .node = o->key.node,
+		struct process_key key = {.start_ns = peer->holders[0][i].start_ns,
+					  .node = o->key.node,
 					  .pid = peer->holders[0][i].pid};
 		struct process *p = process_find(s->entities, &key);
 
@@ -147,8 +156,8 @@ static void visit_local(struct relay_search *s, const struct endpoint_object *o,
 		add_party(s, o, from);
 }
 
-static void follow_tcp(struct relay_search *s, const struct endpoint_object *o, const struct descriptor *d,
-		       int from)
+static void follow_tcp(struct relay_search *s, const struct endpoint_object *o,
+		       const struct descriptor *d, int from)
 {
 	if (!(o->flags & ENDPOINT_ESTABLISHED) || !remote_is_known(o))
 		return;
@@ -206,7 +215,8 @@ void relay_run(struct relay_search *search, const struct descriptor *d)
 		const struct process *p = search->steps[i].process;
 
 		for (uint16_t k = 0; k < p->fd_count; k++)
-			if (memcmp(&p->fds[k].key, &search->steps[i].key, sizeof(search->steps[i].key)) != 0)
+			if (memcmp(&p->fds[k].key, &search->steps[i].key,
+				   sizeof(search->steps[i].key)) != 0)
 				follow(search, &p->fds[k], i);
 	}
 }

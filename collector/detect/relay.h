@@ -1,5 +1,5 @@
-/* Where a descriptor leads: from an interpreter through processes that pass bytes on (relays) to the
- * outside parties beyond them.
+/* Where a descriptor leads: from an interpreter through processes that pass bytes on (relays) to
+ * the outside parties beyond them.
  *
  * A search is breadth first, bounded by hops, by 32 processes and by 8 parties. What counts as
  * outside, and what stops a search (another container, a terminal server), is in relay.c, one small

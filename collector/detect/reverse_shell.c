@@ -2,9 +2,9 @@
  * output lead to the same outside party, directly or through relays.
  *
  * The edges of such a chain come in any order (the shell may start before the relay connects), so
- * an interpreter whose input and output both lead somewhere stays on a list of 256 per shard, and is
- * looked at again when a process that its search passed through, or the holder of an object next to
- * one, gets a new edge. One alert per interpreter and party; what an interpreter starts inherits
+ * an interpreter whose input and output both lead somewhere stays on a list of 256 per shard, and
+ * is looked at again when a process that its search passed through, or the holder of an object next
+ * to one, gets a new edge. One alert per interpreter and party; what an interpreter starts inherits
  * what was reported, so that a shell within the shell is not news. */
 #include <stdio.h>
 #include <string.h>
@@ -124,9 +124,10 @@ static void tell_relays(struct alert *a, const struct detect_context *ctx, const
 		uint64_t since = p->image ? p->image->exec_ns : p->key.start_ns;
 
 		p->marks |= PROCESS_REPORTED;
-		verdict_step(a, wall(ctx, since), "relay", p->exec_id, "%s (%u) passes on what %s %s",
-			     image_name(p->image), p->key.pid,
-			     way->search.input ? "the shell is told through the" : "the shell answers through the",
+		verdict_step(a, wall(ctx, since), "relay", p->exec_id,
+			     "%s (%u) passes on what %s %s", image_name(p->image), p->key.pid,
+			     way->search.input ? "the shell is told through the"
+					       : "the shell answers through the",
 			     endpoint_kind_name((enum endpoint_kind)way->search.steps[at].via));
 	}
 }
@@ -141,11 +142,10 @@ static void tell_steps(struct alert *a, const struct detect_context *ctx, const 
 		       const char *where)
 {
 	const struct relay_party *party = f->in->party;
-	const struct process *holder = party->step == RELAY_NONE ?
-					       f->shell :
-					       f->in->search.steps[party->step].process;
-	uint64_t connected = party->socket->established_ns ? party->socket->established_ns :
-							     party->socket->connect_ns;
+	const struct process *holder =
+		party->step == RELAY_NONE ? f->shell : f->in->search.steps[party->step].process;
+	uint64_t connected = party->socket->established_ns ? party->socket->established_ns
+							   : party->socket->connect_ns;
 
 	verdict_step(a, wall(ctx, connected), "connect", holder->exec_id, "%s (%u) %s %s",
 		     image_name(holder->image), holder->key.pid,
@@ -176,7 +176,8 @@ static void report(const struct detect_context *ctx, const struct finding *f)
 	verdict_remote(a, ip, socket->remote_port);
 	describe(f->in, f->in_fd, text, sizeof(text));
 	verdict_evidence(a, "input", "%s → %s", text, where);
-	verdict_output(a, "%s (pid %u) on %s takes its commands from %s and answers there, through %s",
+	verdict_output(a,
+		       "%s (pid %u) on %s takes its commands from %s and answers there, through %s",
 		       image_exe(f->shell->image), f->shell->key.pid, ctx->node->node, where, text);
 	describe(f->out, f->out_fd, text, sizeof(text));
 	verdict_evidence(a, "output", "%s → %s", text, where);
@@ -216,7 +217,8 @@ static void evaluate_pending(struct reverse_shell *rs, const struct detect_conte
 		if (key->node != ctx->node->id)
 			continue;
 		p = process_find(ctx->entities, key);
-		if (p && (p->marks & PROCESS_PENDING) && !(p->marks & PROCESS_EXITED) && !evaluate(ctx, p))
+		if (p && (p->marks & PROCESS_PENDING) && !(p->marks & PROCESS_EXITED) &&
+		    !evaluate(ctx, p))
 			continue;
 		if (p)
 			p->marks &= ~PROCESS_PENDING;
@@ -229,7 +231,8 @@ static bool is_watched(const struct entities *en, const struct endpoint_object *
 	for (int side = 0; side < 2; side++) {
 		for (uint8_t i = 0; i < o->holder_count[side]; i++) {
 			struct process_key key = {.start_ns = o->holders[side][i].start_ns,
-						  .node = o->key.node, .pid = o->holders[side][i].pid};
+						  .node = o->key.node,
+						  .pid = o->holders[side][i].pid};
 			const struct process *p = process_find(en, &key);
 
 			if (p && (p->marks & (PROCESS_RELAY | PROCESS_PENDING)))
@@ -240,7 +243,8 @@ static bool is_watched(const struct entities *en, const struct endpoint_object *
 }
 
 /* The other socket of a UNIX pair or of a connection within the node. */
-static const struct endpoint_object *other_end(const struct entities *en, const struct endpoint_object *o)
+static const struct endpoint_object *other_end(const struct entities *en,
+					       const struct endpoint_object *o)
 {
 	struct endpoint_key key = {.id = o->peer, .node = o->key.node, .kind = ENDPOINT_KIND_UNIX};
 
@@ -261,7 +265,8 @@ static bool touches(const struct detect_context *ctx)
 		const struct endpoint_object *o = endpoint_find(ctx->entities, &key);
 		const struct endpoint_object *other = o ? other_end(ctx->entities, o) : NULL;
 
-		if (o && (is_watched(ctx->entities, o) || (other && is_watched(ctx->entities, other))))
+		if (o &&
+		    (is_watched(ctx->entities, o) || (other && is_watched(ctx->entities, other))))
 			return true;
 	}
 	return false;

@@ -5,45 +5,46 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define LIST(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(,) NULL})
+#define LIST(...)  ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 #define HOME(path) "/root/" path, "/home/*/" path
 
 /* Service managers and debuggers of the system look at environments; ps does only when asked to. */
 #define ENVIRON_READERS                                                                            \
-	"systemd", "systemd-logind", "systemd-coredump", "init", "crictl", "runc", "crun",        \
+	"systemd", "systemd-logind", "systemd-coredump", "init", "crictl", "runc", "crun",         \
 		"containerd", "dockerd", "needrestart", "apport", "sosreport"
 #define ACCOUNT_READERS                                                                            \
-	"login", "su", "sudo", "sudo-rs", "doas", "passwd", "chpasswd", "chgpasswd", "chage",     \
-		"chsh", "chfn", "gpasswd", "newusers", "useradd", "userdel", "usermod",           \
-		"groupadd", "groupdel", "groupmod", "newgrp", "sg", "pwck", "grpck", "pwconv",    \
-		"pwunconv", "grpconv", "grpunconv", "vipw", "vigr", "expiry", "faillog",          \
-		"unix_chkpwd", "unix_update", "sshd", "sshd-session", "sshd-auth", "dropbear",    \
-		"cron", "crond", "anacron", "atd", "agetty", "systemd", "systemd-executor",       \
-		"systemd-sysusers", "systemd-userdbd", "systemd-userwork", "systemd-homed",       \
-		"systemd-firstboot", "systemd-tmpfiles", "accounts-daemon", "polkit-agent-helper-1", \
-		"gdm-session-worker", "lightdm", "sddm-helper", "xscreensaver-auth", "vsftpd",    \
-		"proftpd", "saslauthd", "auth", "nscd", "sssd", "nslcd", "runuser", "pkexec",     \
-		"adduser", "addgroup", "deluser", "cloud-init"
+	"login", "su", "sudo", "sudo-rs", "doas", "passwd", "chpasswd", "chgpasswd", "chage",      \
+		"chsh", "chfn", "gpasswd", "newusers", "useradd", "userdel", "usermod",            \
+		"groupadd", "groupdel", "groupmod", "newgrp", "sg", "pwck", "grpck", "pwconv",     \
+		"pwunconv", "grpconv", "grpunconv", "vipw", "vigr", "expiry", "faillog",           \
+		"unix_chkpwd", "unix_update", "sshd", "sshd-session", "sshd-auth", "dropbear",     \
+		"cron", "crond", "anacron", "atd", "agetty", "systemd", "systemd-executor",        \
+		"systemd-sysusers", "systemd-userdbd", "systemd-userwork", "systemd-homed",        \
+		"systemd-firstboot", "systemd-tmpfiles", "accounts-daemon",                        \
+		"polkit-agent-helper-1", "gdm-session-worker", "lightdm", "sddm-helper",           \
+		"xscreensaver-auth", "vsftpd", "proftpd", "saslauthd", "auth", "nscd", "sssd",     \
+		"nslcd", "runuser", "pkexec", "adduser", "addgroup", "deluser", "cloud-init"
 #define PACKAGE_MANAGERS                                                                           \
-	"dpkg", "apt", "apt-get", "aptitude", "unattended-upgrade", "rpm", "dnf", "dnf5", "yum",  \
+	"dpkg", "apt", "apt-get", "aptitude", "unattended-upgrade", "rpm", "dnf", "dnf5", "yum",   \
 		"zypper", "apk", "pacman", "debootstrap", "mmdebstrap"
 #define SSH_READERS                                                                                \
-	"ssh", "ssh-add", "ssh-agent", "ssh-keygen", "ssh-keysign", "scp", "sftp",                \
+	"ssh", "ssh-add", "ssh-agent", "ssh-keygen", "ssh-keysign", "scp", "sftp",                 \
 		"gnome-keyring-daemon", "gcr-ssh-agent"
 #define KUBE_READERS                                                                               \
-	"kubectl", "kubelet", "kubeadm", "helm", "k9s", "stern", "flux", "argocd", "kind",        \
+	"kubectl", "kubelet", "kubeadm", "helm", "k9s", "stern", "flux", "argocd", "kind",         \
 		"minikube", "k3s", "kube-apiserver", "kube-controller-manager", "kube-scheduler",  \
 		"kube-proxy", "crictl", "oc", "istioctl", "cilium", "velero", "skaffold", "tilt",  \
 		"terraform"
 #define CLOUD_READERS                                                                              \
-	"aws", "aws_completer", "aws-iam-authenticator", "aws-vault", "eksctl", "sam", "gcloud",  \
+	"aws", "aws_completer", "aws-iam-authenticator", "aws-vault", "eksctl", "sam", "gcloud",   \
 		"gsutil", "bq", "gke-gcloud-auth-plugin", "az", "azcopy", "terraform", "tofu",     \
 		"packer", "pulumi", "rclone", "amazon-ssm-agent", "docker-credential-ecr-login",   \
 		"docker-credential-gcloud"
 #define IMAGE_READERS                                                                              \
-	"docker", "dockerd", "docker-compose", "docker-buildx", "buildctl", "buildkitd",          \
-		"podman", "buildah", "skopeo", "crane", "containerd", "nerdctl", "kubelet", "oras", \
-		"cosign", "helm", "kind", "docker-credential-pass", "docker-credential-secretservice"
+	"docker", "dockerd", "docker-compose", "docker-buildx", "buildctl", "buildkitd", "podman", \
+		"buildah", "skopeo", "crane", "containerd", "nerdctl", "kubelet", "oras",          \
+		"cosign", "helm", "kind", "docker-credential-pass",                                \
+		"docker-credential-secretservice"
 
 static const struct secret secrets[] = {
 	{
@@ -108,13 +109,14 @@ static const struct secret secrets[] = {
 		.severity = "high",
 		.score = 0.8,
 		.techniques = LIST("T1552.001"),
-		.paths = LIST(HOME(".aws/credentials"), HOME(".config/gcloud/credentials.db"),
-			      HOME(".config/gcloud/access_tokens.db"),
-			      HOME(".config/gcloud/application_default_credentials.json"),
-			      HOME(".config/gcloud/legacy_credentials/*/adc.json"),
-			      HOME(".azure/accessTokens.json"), HOME(".azure/msal_token_cache.json"),
-			      HOME(".azure/msal_token_cache.bin"),
-			      HOME(".azure/service_principal_entries.json")),
+		.paths =
+			LIST(HOME(".aws/credentials"), HOME(".config/gcloud/credentials.db"),
+			     HOME(".config/gcloud/access_tokens.db"),
+			     HOME(".config/gcloud/application_default_credentials.json"),
+			     HOME(".config/gcloud/legacy_credentials/*/adc.json"),
+			     HOME(".azure/accessTokens.json"), HOME(".azure/msal_token_cache.json"),
+			     HOME(".azure/msal_token_cache.bin"),
+			     HOME(".azure/service_principal_entries.json")),
 		.readers = LIST(CLOUD_READERS),
 		.lineages = LIST(),
 	},

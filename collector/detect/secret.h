@@ -9,7 +9,8 @@ struct secret {
 	const char *severity;
 	double score;
 	const char *const *techniques;
-	const char *const *paths; /* '*' is any run within a component; a leading "**" any directory */
+	const char *const
+		*paths; /* '*' is any run within a component; a leading "**" any directory */
 	/* Last components of programs that may: in a system directory, owned by root. */
 	const char *const *readers;
 	/* The same of ancestors: what they start may. */

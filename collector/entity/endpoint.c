@@ -80,7 +80,8 @@ static uint32_t guess_direction(const struct entities *en, const struct endpoint
 	return ENDPOINT_OUTGOING;
 }
 
-static void take_state(const struct entities *en, struct endpoint_object *o, const struct endpoint *e)
+static void take_state(const struct entities *en, struct endpoint_object *o,
+		       const struct endpoint *e)
 {
 	if (e->state == TCP_STATE_LISTEN)
 		o->flags |= ENDPOINT_LISTENING;
@@ -149,7 +150,8 @@ static bool on_side(const struct descriptor *d, enum endpoint_side side)
 	}
 }
 
-static bool holds_elsewhere(const struct process *p, const struct descriptor *d, enum endpoint_side side)
+static bool holds_elsewhere(const struct process *p, const struct descriptor *d,
+			    enum endpoint_side side)
 {
 	for (uint16_t i = 0; i < p->fd_count; i++) {
 		const struct descriptor *other = &p->fds[i];
@@ -174,7 +176,8 @@ static void remove_at(struct entities *en, struct process *p, uint16_t at)
 	p->fd_count--;
 }
 
-static void hold_sides(struct endpoint_object *o, const struct descriptor *d, const struct process *p)
+static void hold_sides(struct endpoint_object *o, const struct descriptor *d,
+		       const struct process *p)
 {
 	for (int side = 0; side < 2; side++)
 		if (on_side(d, (enum endpoint_side)side))
@@ -208,8 +211,10 @@ static void forget_number(struct entities *en, struct process *p, int16_t fd,
 
 void descriptor_add(struct entities *en, struct process *p, const struct endpoint *e)
 {
-	struct descriptor d = {.key = endpoint_key_of(p->key.node, e), .fd = e->fd < 0 ? -1 : e->fd,
-			       .kind = e->kind, .mode = e->mode};
+	struct descriptor d = {.key = endpoint_key_of(p->key.node, e),
+			       .fd = e->fd < 0 ? -1 : e->fd,
+			       .kind = e->kind,
+			       .mode = e->mode};
 
 	if (p->marks & PROCESS_EXITED)
 		return;
@@ -257,7 +262,8 @@ void descriptor_drop_all(struct entities *en, struct process *p)
 
 static void drop_key(struct entities *en, const struct endpoint_object *o, struct holder holder)
 {
-	struct process_key key = {.start_ns = holder.start_ns, .node = o->key.node, .pid = holder.pid};
+	struct process_key key = {
+		.start_ns = holder.start_ns, .node = o->key.node, .pid = holder.pid};
 	struct endpoint_key gone = o->key;
 	struct process *p = table_peek(en->live, &key);
 

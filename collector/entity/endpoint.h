@@ -1,8 +1,8 @@
 /* What descriptors lead to (pipes, FIFOs, ptys, sockets) and who holds which side of it.
  *
- * The kernel does not tell us of every close: a descriptor stays in a process's set until its number
- * is used again, until exec lists what is really open, or until the connection ends. So a holder is
- * somebody who had the object, and may have it still.
+ * The kernel does not tell us of every close: a descriptor stays in a process's set until its
+ * number is used again, until exec lists what is really open, or until the connection ends. So a
+ * holder is somebody who had the object, and may have it still.
  *
  * Per object and side the latest 6 holders are known; per process the latest 24 descriptors, of
  * which 0, 1 and 2 never go. Per shard 16384 objects. One thread at a time. */

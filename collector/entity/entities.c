@@ -7,7 +7,8 @@
 
 static struct table *make(size_t key, size_t record, uint32_t capacity)
 {
-	return table_new(&(struct table_config){.key_size = key, .record_size = record, .capacity = capacity});
+	return table_new(&(struct table_config){
+		.key_size = key, .record_size = record, .capacity = capacity});
 }
 
 static bool make_tables(struct entities *en)
@@ -70,7 +71,8 @@ struct node_state *entities_node(struct entities *en, const struct node_ref *ref
 {
 	char text[512];
 	int len = snprintf(text, sizeof(text), "%s\n%s\n%s", ref->cluster, ref->node, ref->boot_id);
-	XXH128_hash_t key = XXH3_128bits(text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
+	XXH128_hash_t key =
+		XXH3_128bits(text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
 	bool is_new;
 	struct node_state *node = table_put(en->nodes, &key, &is_new);
 
@@ -83,7 +85,8 @@ struct node_state *entities_node(struct entities *en, const struct node_ref *ref
 	return node;
 }
 
-static void on_socket(struct entities *en, struct process *p, const struct event *event, uint32_t flags)
+static void on_socket(struct entities *en, struct process *p, const struct event *event,
+		      uint32_t flags)
 {
 	const struct endpoint *e = &event->endpoints[0];
 	struct endpoint_object *o;
@@ -178,7 +181,8 @@ struct process *entities_apply(struct entities *en, uint32_t node, const struct 
 	return p;
 }
 
-void entities_after(struct entities *en, uint32_t node, struct process *p, const struct event *event)
+void entities_after(struct entities *en, uint32_t node, struct process *p,
+		    const struct event *event)
 {
 	struct endpoint_key key;
 
@@ -192,8 +196,8 @@ void entities_after(struct entities *en, uint32_t node, struct process *p, const
 
 void entities_stats(const struct entities *en, struct entities_stats *ret_stats)
 {
-	const struct table *all[] = {en->live, en->exited, en->endpoints, en->pids, en->tuples,
-				     en->listeners, en->workloads, en->nodes};
+	const struct table *all[] = {en->live,	 en->exited,	en->endpoints, en->pids,
+				     en->tuples, en->listeners, en->workloads, en->nodes};
 	struct table_stats s[8];
 
 	*ret_stats = (struct entities_stats){0};

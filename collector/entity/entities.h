@@ -10,13 +10,13 @@
 #include "collector/stage1.h"
 #include "common/table.h"
 
-#define ENTITIES_NODES	    1024U
-#define ENTITIES_LIVE	    8192U
-#define ENTITIES_EXITED	    8192U
-#define ENTITIES_ENDPOINTS  16384U
-#define ENTITIES_WORKLOADS  1024U
-#define ENTITIES_TUPLES	    4096U
-#define ENTITIES_LISTENERS  1024U
+#define ENTITIES_NODES	   1024U
+#define ENTITIES_LIVE	   8192U
+#define ENTITIES_EXITED	   8192U
+#define ENTITIES_ENDPOINTS 16384U
+#define ENTITIES_WORKLOADS 1024U
+#define ENTITIES_TUPLES	   4096U
+#define ENTITIES_LISTENERS 1024U
 
 /* A node during one boot. */
 struct node_state {
@@ -39,7 +39,7 @@ struct entities {
 	uint32_t node_count;
 };
 
-struct entities *entities_new(void); /* NULL without memory */
+struct entities *entities_new(void);	 /* NULL without memory */
 void entities_free(struct entities *en); /* NULL allowed */
 
 struct node_state *entities_node(struct entities *en, const struct node_ref *ref);
@@ -47,12 +47,13 @@ struct node_state *entities_node(struct entities *en, const struct node_ref *ref
 /* Takes one event in. Returns who acted: NULL for the end of something that was never seen. An
  * exit is taken in by entities_after, so that detectors still see what the process held. */
 struct process *entities_apply(struct entities *en, uint32_t node, const struct event *event);
-void entities_after(struct entities *en, uint32_t node, struct process *p, const struct event *event);
+void entities_after(struct entities *en, uint32_t node, struct process *p,
+		    const struct event *event);
 
 struct entities_stats {
 	uint64_t live, exited, endpoints; /* records now */
-	uint64_t evicted;      /* of all tables, since the start */
-	uint64_t evicted_kept; /* of these, marked ones */
+	uint64_t evicted;		  /* of all tables, since the start */
+	uint64_t evicted_kept;		  /* of these, marked ones */
 };
 
 void entities_stats(const struct entities *en, struct entities_stats *ret_stats);

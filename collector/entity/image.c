@@ -9,8 +9,9 @@
 #define ARGS_MAX 1024U /* all together, terminators included */
 
 static const char *const system_dirs[] = {
-	"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib/", "/usr/lib64/", "/usr/libexec/",
-	"/lib/", "/usr/local/bin/", "/usr/local/sbin/", NULL,
+	"/usr/bin/",   "/usr/sbin/",	"/bin/", "/sbin/",	    "/usr/lib/",
+	"/usr/lib64/", "/usr/libexec/", "/lib/", "/usr/local/bin/", "/usr/local/sbin/",
+	NULL,
 };
 
 static size_t args_size(const struct process_def *def, uint16_t *ret_count)

@@ -55,7 +55,8 @@ struct process *process_by_pid(const struct entities *en, uint32_t node, uint32_
 
 	if (!start)
 		return NULL;
-	return process_find(en, &(struct process_key){.start_ns = *start, .node = node, .pid = pid});
+	return process_find(en,
+			    &(struct process_key){.start_ns = *start, .node = node, .pid = pid});
 }
 
 struct process *process_parent(const struct entities *en, const struct process *p)
@@ -186,7 +187,8 @@ void process_exit(struct entities *en, struct process *p)
 	(void)table_remove(en->live, &key);
 }
 
-bool process_is_ancestor(const struct entities *en, const struct process *p, const struct process *q)
+bool process_is_ancestor(const struct entities *en, const struct process *p,
+			 const struct process *q)
 {
 	for (int i = 0; q && i < GENERATIONS_MAX; i++) {
 		q = process_parent(en, q);

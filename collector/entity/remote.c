@@ -59,7 +59,8 @@ static struct listener_key listener_of(const struct endpoint_object *tcp, uint16
 	return (struct listener_key){.netns = tcp->key.id2, .node = tcp->key.node, .port = port};
 }
 
-void remote_seen(struct entities *en, const struct endpoint_object *tcp, const struct process *owner)
+void remote_seen(struct entities *en, const struct endpoint_object *tcp,
+		 const struct process *owner)
 {
 	if (tcp->flags & ENDPOINT_LISTENING) {
 		struct listener_key key = listener_of(tcp, tcp->local_port);

@@ -14,7 +14,8 @@ bool remote_is_local(const struct endpoint_object *tcp); /* loopback, or the hos
 bool remote_is_known(const struct endpoint_object *tcp); /* has a remote address and port */
 
 /* Notes a local connection or a listener, so that its other end finds it. */
-void remote_seen(struct entities *en, const struct endpoint_object *tcp, const struct process *owner);
+void remote_seen(struct entities *en, const struct endpoint_object *tcp,
+		 const struct process *owner);
 bool remote_is_listened(const struct entities *en, const struct endpoint_object *tcp);
 
 /* The accepted or connecting socket at the other end; NULL when it is not tracked. */

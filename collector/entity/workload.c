@@ -10,7 +10,8 @@
 static uint64_t id_of(uint32_t node, const struct container_def *def)
 {
 	const char *text = def->container_id[0] ? def->container_id : def->cgroup;
-	uint64_t id = XXH3_64bits_withSeed(text, strlen(text), (uint64_t)node << 1 | !def->container_id[0]);
+	uint64_t id = XXH3_64bits_withSeed(text, strlen(text),
+					   (uint64_t)node << 1 | !def->container_id[0]);
 
 	return id ? id : 1;
 }
@@ -72,9 +73,10 @@ static void workload_of_cgroup(struct workload *w, const char *cgroup)
 			start--;
 		if (ends_with(start, (size_t)(end - start), ".service") ||
 		    ends_with(start, (size_t)(end - start), ".scope")) {
-			(void)snprintf(w->workload, sizeof(w->workload), "%.*s", (int)(end - start), start);
-			w->system_service = strncmp(cgroup, "/system.slice/", 14) == 0 &&
-					    end[-1] == 'e';
+			(void)snprintf(w->workload, sizeof(w->workload), "%.*s", (int)(end - start),
+				       start);
+			w->system_service =
+				strncmp(cgroup, "/system.slice/", 14) == 0 && end[-1] == 'e';
 			return;
 		}
 		end = start > cgroup ? start - 1 : cgroup;

@@ -61,13 +61,21 @@ static void flush(struct feed *f, const char *node)
 }
 
 /* Definitions live until the batch is fed, so one that changes is fed at once before it does. */
-static void add(struct feed *f, enum event_kind kind, struct process_def *who, const struct endpoint *e, uint16_t n)
+static void add(struct feed *f, enum event_kind kind, struct process_def *who,
+		const struct endpoint *e, uint16_t n)
 {
 	f->seq++;
 	f->batch[f->batched++] = (struct event){
-		.seq = f->seq, .time_ns = f->seq * 1000, .kind = kind, .process = who, .raw_path = "",
-		.file.path = "/usr/lib/x86_64-linux-gnu/libc.so.6", .endpoints = e, .endpoint_count = n,
-		.child = kind == EVENT_KIND_FORK ? &f->child : NULL, .old_fd = -1,
+		.seq = f->seq,
+		.time_ns = f->seq * 1000,
+		.kind = kind,
+		.process = who,
+		.raw_path = "",
+		.file.path = "/usr/lib/x86_64-linux-gnu/libc.so.6",
+		.endpoints = e,
+		.endpoint_count = n,
+		.child = kind == EVENT_KIND_FORK ? &f->child : NULL,
+		.old_fd = -1,
 	};
 }
 
@@ -116,10 +124,21 @@ static void begin(struct feed *f, struct metrics *metrics)
 	if (!f->stage1)
 		bench_die("no memory");
 	f->args[0] = bytes_of_text("gcc");
-	f->shell = (struct process_def){.exec_id = 1, .pid = 1, .start_ns = 1, .exe.path = "/usr/bin/make",
-					.args = f->args, .cwd = "/src", .session = 1, .container = &host};
-	f->tcp = (struct endpoint){.kind = ENDPOINT_KIND_TCP, .mode = 3, .state = 1, .family = AF_INET,
-				   .local_port = 40000, .remote_port = 443, .local_ip = {10, 0, 0, 1},
+	f->shell = (struct process_def){.exec_id = 1,
+					.pid = 1,
+					.start_ns = 1,
+					.exe.path = "/usr/bin/make",
+					.args = f->args,
+					.cwd = "/src",
+					.session = 1,
+					.container = &host};
+	f->tcp = (struct endpoint){.kind = ENDPOINT_KIND_TCP,
+				   .mode = 3,
+				   .state = 1,
+				   .family = AF_INET,
+				   .local_port = 40000,
+				   .remote_port = 443,
+				   .local_ip = {10, 0, 0, 1},
 				   .remote_ip = {192, 0, 2}};
 }
 
@@ -176,10 +195,14 @@ int main(void)
 	stage1_free(live.stage1);
 	rate = run(&first, metrics);
 	(void)run(&second, metrics);
-	bench_print("collector", "events_per_s_core", rate, "1/s", first.seq, "stage 1, batches of 12");
-	bench_print("collector", "memory_mb_100k", mb, "MB", PROCESSES, "live processes on 200 nodes");
-	bench_print("collector", "replay_identical", first.alerts > 0 && first.digest == second.digest &&
-		    first.alerts == second.alerts, "", first.alerts, "alerts of two runs compared");
+	bench_print("collector", "events_per_s_core", rate, "1/s", first.seq,
+		    "stage 1, batches of 12");
+	bench_print("collector", "memory_mb_100k", mb, "MB", PROCESSES,
+		    "live processes on 200 nodes");
+	bench_print("collector", "replay_identical",
+		    first.alerts > 0 && first.digest == second.digest &&
+			    first.alerts == second.alerts,
+		    "", first.alerts, "alerts of two runs compared");
 	stage1_free(first.stage1);
 	stage1_free(second.stage1);
 	metrics_free(metrics);

@@ -23,7 +23,7 @@
 #define STORY_WALL    1700000000000000000LL
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define FDS(...)  ((const struct endpoint[]){__VA_ARGS__ __VA_OPT__(,) {.kind = ENDPOINT_KIND_MAX}})
+#define FDS(...)  ((const struct endpoint[]){__VA_ARGS__ __VA_OPT__(, ){.kind = ENDPOINT_KIND_MAX}})
 #define unused_fn __attribute__((unused))
 
 struct actor {
@@ -63,12 +63,14 @@ static void story_on_observation(void *ctx, const struct observation *observatio
 {
 	struct story *s = ctx;
 
-	s->observations = realloc(s->observations, (s->observation_count + 1) * sizeof(*observation));
+	s->observations =
+		realloc(s->observations, (s->observation_count + 1) * sizeof(*observation));
 	assert_non_null(s->observations);
 	s->observations[s->observation_count++] = *observation;
 }
 
-static const struct container_def story_host = {"", "", "", "", "", "", "/user.slice/session-1.scope"};
+static const struct container_def story_host = {
+	"", "", "", "", "", "", "/user.slice/session-1.scope"};
 
 unused_fn static struct story *story_new(void)
 {
@@ -78,7 +80,8 @@ unused_fn static struct story *story_new(void)
 	s->arena = arena_new(0);
 	s->metrics = metrics_new();
 	detect_options_default(&s->options);
-	s->out = (struct stage1_out){.alert = story_on_alert, .observe = story_on_observation, .ctx = s};
+	s->out = (struct stage1_out){
+		.alert = story_on_alert, .observe = story_on_observation, .ctx = s};
 	s->stage1 = stage1_new(&s->options, &s->out, s->metrics);
 	assert_non_null(s->stage1);
 	s->now_ns = 1000 * STORY_STEP_NS;
@@ -121,14 +124,23 @@ struct peer {
 
 unused_fn static struct endpoint tcp(int fd, const struct peer *p)
 {
-	struct endpoint e = {.kind = ENDPOINT_KIND_TCP, .mode = 3, .fd = (int16_t)fd, .state = 1,
-			     .family = strchr(p->ip, ':') ? AF_INET6 : AF_INET, .id = p->cookie,
-			     .id2 = 1, .remote_port = p->port,
+	struct endpoint e = {.kind = ENDPOINT_KIND_TCP,
+			     .mode = 3,
+			     .fd = (int16_t)fd,
+			     .state = 1,
+			     .family = strchr(p->ip, ':') ? AF_INET6 : AF_INET,
+			     .id = p->cookie,
+			     .id2 = 1,
+			     .remote_port = p->port,
 			     .local_port = p->local_port ? p->local_port : 40001};
 
 	assert_int_equal(inet_pton(e.family, p->ip, e.remote_ip), 1);
-	assert_int_equal(inet_pton(e.family, p->local_ip ? p->local_ip : e.family == AF_INET ? "10.0.0.5" : "fd00::5",
-				   e.local_ip), 1);
+	assert_int_equal(inet_pton(e.family,
+				   p->local_ip		 ? p->local_ip
+				   : e.family == AF_INET ? "10.0.0.5"
+							 : "fd00::5",
+				   e.local_ip),
+			 1);
 	return e;
 }
 
@@ -143,38 +155,56 @@ unused_fn static struct endpoint udp(int fd, const struct peer *p)
 
 unused_fn static struct endpoint pipe_r(int fd, uint64_t id)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_PIPE, .mode = 1, .fd = (int16_t)fd, .id = id,
-				 .readers = 1, .writers = 1};
+	return (struct endpoint){.kind = ENDPOINT_KIND_PIPE,
+				 .mode = 1,
+				 .fd = (int16_t)fd,
+				 .id = id,
+				 .readers = 1,
+				 .writers = 1};
 }
 
 unused_fn static struct endpoint pipe_w(int fd, uint64_t id)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_PIPE, .mode = 2, .fd = (int16_t)fd, .id = id,
-				 .readers = 1, .writers = 1};
+	return (struct endpoint){.kind = ENDPOINT_KIND_PIPE,
+				 .mode = 2,
+				 .fd = (int16_t)fd,
+				 .id = id,
+				 .readers = 1,
+				 .writers = 1};
 }
 
 unused_fn static struct endpoint fifo(int fd, uint64_t id, uint8_t mode)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_FIFO, .mode = mode, .fd = (int16_t)fd, .id = id,
-				 .id2 = 8};
+	return (struct endpoint){
+		.kind = ENDPOINT_KIND_FIFO, .mode = mode, .fd = (int16_t)fd, .id = id, .id2 = 8};
 }
 
 unused_fn static struct endpoint pty_m(int fd, uint64_t index)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_PTY_MASTER, .mode = 3, .fd = (int16_t)fd,
-				 .id = index, .id2 = 24};
+	return (struct endpoint){.kind = ENDPOINT_KIND_PTY_MASTER,
+				 .mode = 3,
+				 .fd = (int16_t)fd,
+				 .id = index,
+				 .id2 = 24};
 }
 
 unused_fn static struct endpoint pty_s(int fd, uint64_t index)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_PTY_SLAVE, .mode = 3, .fd = (int16_t)fd,
-				 .id = index, .id2 = 24};
+	return (struct endpoint){.kind = ENDPOINT_KIND_PTY_SLAVE,
+				 .mode = 3,
+				 .fd = (int16_t)fd,
+				 .id = index,
+				 .id2 = 24};
 }
 
 unused_fn static struct endpoint unix_s(int fd, uint64_t own, uint64_t peer)
 {
-	return (struct endpoint){.kind = ENDPOINT_KIND_UNIX, .mode = 3, .fd = (int16_t)fd, .family = AF_UNIX,
-				 .id = own, .id2 = peer};
+	return (struct endpoint){.kind = ENDPOINT_KIND_UNIX,
+				 .mode = 3,
+				 .fd = (int16_t)fd,
+				 .family = AF_UNIX,
+				 .id = own,
+				 .id2 = peer};
 }
 
 /* Something that carries no conversation takes the number. */
@@ -193,8 +223,13 @@ static struct event *story_add(struct story *s, enum event_kind kind, struct act
 	assert_true(s->event_count <= STORY_EVENTS);
 	assert_non_null(def);
 	*def = a->def;
-	*e = (struct event){.kind = kind, .process = def, .tid = def->pid, .old_fd = -1, .raw_path = "",
-			    .file = {.path = ""}, .time_ns = s->now_ns};
+	*e = (struct event){.kind = kind,
+			    .process = def,
+			    .tid = def->pid,
+			    .old_fd = -1,
+			    .raw_path = "",
+			    .file = {.path = ""},
+			    .time_ns = s->now_ns};
 	s->now_ns += STORY_STEP_NS;
 	return e;
 }
@@ -224,8 +259,12 @@ static void story_image(struct story *s, struct actor *a, const char *exe, const
 		list[i] = bytes_of_text(args[i]);
 	a->def.args = list;
 	a->def.arg_count = n;
-	a->def.exe = (struct file_info){.path = exe, .inode = 1, .device = 2, .mode = 0100755,
-					.uid = s->exe_uid, .nlink = 1};
+	a->def.exe = (struct file_info){.path = exe,
+					.inode = 1,
+					.device = 2,
+					.mode = 0100755,
+					.uid = s->exe_uid,
+					.nlink = 1};
 	for (const char *c = exe; *c; c++)
 		a->def.exe.inode = a->def.exe.inode * 31 + (uint64_t)*c;
 	a->def.exec_id = (uint64_t)a->def.pid << 16 | ++a->images;
@@ -325,7 +364,8 @@ unused_fn static void story_connected(struct story *s, struct actor *a, const st
 	story_established(s, a, p);
 }
 
-unused_fn static void story_close(struct story *s, struct actor *a, const struct peer *p, int result)
+unused_fn static void story_close(struct story *s, struct actor *a, const struct peer *p,
+				  int result)
 {
 	struct endpoint e = tcp(-1, p);
 
@@ -373,8 +413,8 @@ unused_fn static void story_tell(struct story *s, uint32_t batch_size)
 	while (s->told < s->event_count) {
 		uint32_t n = s->event_count - s->told;
 		struct wire_batch batch = {.head = {.wall_offset_ns = STORY_WALL, .node = s->node}};
-		struct stage1_batch in = {.node = {"test", s->node, "boot-1"}, .received_ns = 1,
-					  .batch = &batch};
+		struct stage1_batch in = {
+			.node = {"test", s->node, "boot-1"}, .received_ns = 1, .batch = &batch};
 
 		n = n < batch_size ? n : batch_size;
 		for (uint32_t i = s->told; i < s->told + n; i++)
@@ -398,7 +438,8 @@ unused_fn static uint32_t story_count(const struct story *s, const char *rule)
 unused_fn static bool story_has_evidence(const struct alert *a, const char *key, const char *part)
 {
 	for (size_t i = 0; i < a->msg.n_evidence; i++)
-		if (strcmp(a->msg.evidence[i]->key, key) == 0 && strstr(a->msg.evidence[i]->value, part))
+		if (strcmp(a->msg.evidence[i]->key, key) == 0 &&
+		    strstr(a->msg.evidence[i]->value, part))
 			return true;
 	return false;
 }

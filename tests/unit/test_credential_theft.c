@@ -10,9 +10,15 @@
 #define USER_SHELL story_start(s, NULL, "/usr/bin/bash", ARGS("-bash"), FDS())
 
 static const struct container_def pod = {
-	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "uid", "web", "img",
-	"web-5d4f8c7b9-x2x7k", "shop", "/kubepods/pod1/0011"};
-static const char token[] = "/run/secrets/kubernetes.io/serviceaccount/..2026_11_24_20_00_00.1/token";
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+	"uid",
+	"web",
+	"img",
+	"web-5d4f8c7b9-x2x7k",
+	"shop",
+	"/kubepods/pod1/0011"};
+static const char token[] =
+	"/run/secrets/kubernetes.io/serviceaccount/..2026_11_24_20_00_00.1/token";
 
 static uint32_t reads(const char *exe, const char *const *args, const char *path)
 {
@@ -32,18 +38,28 @@ static void who_has_business_is_silent(void **state)
 	assert_int_equal(reads("/usr/bin/passwd", ARGS("passwd"), "/etc/shadow"), 0);
 	assert_int_equal(reads("/usr/sbin/sshd", ARGS("sshd"), "/etc/shadow"), 0);
 	assert_int_equal(reads("/usr/bin/ssh", ARGS("ssh"), "/root/.ssh/id_rsa"), 0);
-	assert_int_equal(reads("/usr/local/bin/kubectl", ARGS("kubectl"), "/home/ann/.kube/config"), 0);
+	assert_int_equal(reads("/usr/local/bin/kubectl", ARGS("kubectl"), "/home/ann/.kube/config"),
+			 0);
 	assert_int_equal(reads("/usr/bin/docker", ARGS("docker"), "/root/.docker/config.json"), 0);
-	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/bin/aws"), "/root/.aws/credentials"), 0);
+	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/bin/aws"),
+			       "/root/.aws/credentials"),
+			 0);
 	assert_int_equal(reads("/usr/bin/busybox", ARGS("login"), "/etc/shadow"), 0);
 }
 
 static void files_with_similar_names_are_silent(void **state)
 {
 	static const char *const paths[] = {
-		"/srv/app/config", "/home/ann/.config/git/config", "/root/.ssh/config",
-		"/root/.ssh/id_rsa.pub", "/etc/shadow.d/x", "/home/ann/src/token", "/proc/self/environ",
-		"/home/a/b/.kube/config", "shadow", "",
+		"/srv/app/config",
+		"/home/ann/.config/git/config",
+		"/root/.ssh/config",
+		"/root/.ssh/id_rsa.pub",
+		"/etc/shadow.d/x",
+		"/home/ann/src/token",
+		"/proc/self/environ",
+		"/home/a/b/.kube/config",
+		"shadow",
+		"",
 	};
 
 	(void)state;
@@ -70,10 +86,12 @@ static void a_package_s_script_may_read_shadow(void **state)
 {
 	STORY;
 	struct actor *dpkg = story_spawn(s, USER_SHELL, "/usr/bin/dpkg", ARGS("dpkg", "-i"), FDS());
-	struct actor *script = story_spawn(s, dpkg, "/usr/bin/dash", ARGS("sh", "/var/lib/dpkg/info/x.postinst"), FDS());
+	struct actor *script = story_spawn(s, dpkg, "/usr/bin/dash",
+					   ARGS("sh", "/var/lib/dpkg/info/x.postinst"), FDS());
 
 	(void)state;
-	story_open(s, story_spawn(s, script, "/usr/bin/grep", ARGS("grep"), FDS()), "/etc/shadow", 3);
+	story_open(s, story_spawn(s, script, "/usr/bin/grep", ARGS("grep"), FDS()), "/etc/shadow",
+		   3);
 	story_tell(s, 64);
 	assert_int_equal(s->alert_count, 0);
 }
@@ -81,7 +99,8 @@ static void a_package_s_script_may_read_shadow(void **state)
 static void one_s_own_environment_is_silent(void **state)
 {
 	STORY;
-	struct actor *sh = USER_SHELL, *child = story_spawn(s, sh, "/usr/bin/sleep", ARGS("sleep"), FDS());
+	struct actor *sh = USER_SHELL,
+		     *child = story_spawn(s, sh, "/usr/bin/sleep", ARGS("sleep"), FDS());
 	char own[64], of_child[64];
 
 	(void)state;
@@ -99,14 +118,16 @@ static void one_s_own_environment_is_silent(void **state)
 static void a_workload_s_own_token_is_silent(void **state)
 {
 	STORY;
-	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
+	struct actor *shim =
+		story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
 	struct actor *entry, *app, *script;
 
 	(void)state;
 	s->container = &pod;
 	entry = story_start(s, shim, "/bin/dash", ARGS("sh", "/entrypoint.sh"), FDS());
 	app = story_spawn(s, entry, "/app/server", ARGS("server"), FDS());
-	script = story_spawn(s, entry, "/usr/local/bin/python3.11", ARGS("python3", "/app/main.py"), FDS());
+	script = story_spawn(s, entry, "/usr/local/bin/python3.11", ARGS("python3", "/app/main.py"),
+			     FDS());
 	story_open(s, app, token, 3);
 	story_open(s, script, token, 3);
 	story_tell(s, 64);
@@ -118,10 +139,18 @@ static void a_workload_s_own_token_is_silent(void **state)
 static void who_has_none_is_reported(void **state)
 {
 	static const char *const paths[] = {
-		"/etc/shadow", "/root/.ssh/id_ed25519", "/home/ann/.ssh/id_rsa", "/root/.aws/credentials",
-		"/home/ann/.config/gcloud/application_default_credentials.json", "/home/ann/.kube/config",
-		"/etc/kubernetes/admin.conf", "/root/.docker/config.json", "/proc/1/environ", token,
-		"/var/run/secrets/kubernetes.io/serviceaccount/token", "/etc/ssh/ssh_host_rsa_key",
+		"/etc/shadow",
+		"/root/.ssh/id_ed25519",
+		"/home/ann/.ssh/id_rsa",
+		"/root/.aws/credentials",
+		"/home/ann/.config/gcloud/application_default_credentials.json",
+		"/home/ann/.kube/config",
+		"/etc/kubernetes/admin.conf",
+		"/root/.docker/config.json",
+		"/proc/1/environ",
+		token,
+		"/var/run/secrets/kubernetes.io/serviceaccount/token",
+		"/etc/ssh/ssh_host_rsa_key",
 	};
 
 	(void)state;
@@ -133,8 +162,12 @@ static void a_trusted_name_elsewhere_is_reported(void **state)
 {
 	(void)state;
 	assert_int_equal(reads("/tmp/passwd", ARGS("passwd"), "/etc/shadow"), 1);
-	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/tmp/aws"), "/root/.aws/credentials"), 1);
-	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/../tmp/aws"), "/root/.aws/credentials"), 1);
+	assert_int_equal(
+		reads("/usr/bin/python3.11", ARGS("python3", "/tmp/aws"), "/root/.aws/credentials"),
+		1);
+	assert_int_equal(reads("/usr/bin/python3.11", ARGS("python3", "/usr/../tmp/aws"),
+			       "/root/.aws/credentials"),
+			 1);
 	assert_int_equal(reads("/usr/bin/busybox", ARGS("cat"), "/etc/shadow"), 1);
 	assert_int_equal(reads("/usr/bin/busybox", ARGS("busybox", "cat"), "/etc/shadow"), 1);
 }
@@ -145,7 +178,8 @@ static void a_trusted_path_that_a_user_owns_is_reported(void **state)
 
 	(void)state;
 	s->exe_uid = 1000;
-	story_open(s, story_spawn(s, USER_SHELL, "/usr/bin/passwd", ARGS("passwd"), FDS()), "/etc/shadow", 3);
+	story_open(s, story_spawn(s, USER_SHELL, "/usr/bin/passwd", ARGS("passwd"), FDS()),
+		   "/etc/shadow", 3);
 	story_tell(s, 64);
 	assert_int_equal(s->alert_count, 1);
 }
@@ -165,7 +199,8 @@ static void a_refused_attempt_is_reported_as_low(void **state)
 static void a_token_read_by_who_was_let_in_later_is_reported(void **state)
 {
 	STORY;
-	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
+	struct actor *shim =
+		story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
 	struct actor *shell;
 
 	(void)state;
@@ -207,9 +242,13 @@ static void each_known_path_s_last_component_is_asked_for(void **state)
 {
 	const char *const *names = detect_open_names();
 	static const char *const paths[] = {
-		"/etc/shadow-", "/etc/gshadow", "/root/.azure/msal_token_cache.bin",
-		"/root/.config/gcloud/legacy_credentials/ann/adc.json", "/etc/rancher/k3s/k3s.yaml",
-		"/proc/7/task/8/environ", "/root/.ssh/identity",
+		"/etc/shadow-",
+		"/etc/gshadow",
+		"/root/.azure/msal_token_cache.bin",
+		"/root/.config/gcloud/legacy_credentials/ann/adc.json",
+		"/etc/rancher/k3s/k3s.yaml",
+		"/proc/7/task/8/environ",
+		"/root/.ssh/identity",
 	};
 
 	(void)state;

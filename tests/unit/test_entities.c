@@ -31,15 +31,25 @@ static int end(void **state)
 
 static struct process_def def(uint32_t pid)
 {
-	return (struct process_def){.exec_id = pid, .pid = pid, .start_ns = pid, .exe.path = "/bin/x",
-				    .cwd = "/", .session = pid, .container = &story_host};
+	return (struct process_def){.exec_id = pid,
+				    .pid = pid,
+				    .start_ns = pid,
+				    .exe.path = "/bin/x",
+				    .cwd = "/",
+				    .session = pid,
+				    .container = &story_host};
 }
 
-static struct process *act(struct flood *f, enum event_kind kind, uint32_t pid, const struct endpoint *e)
+static struct process *act(struct flood *f, enum event_kind kind, uint32_t pid,
+			   const struct endpoint *e)
 {
 	struct process_def d = def(pid);
-	struct event event = {.kind = kind, .process = &d, .endpoints = e, .endpoint_count = e ? 1 : 0,
-			      .raw_path = "", .file.path = ""};
+	struct event event = {.kind = kind,
+			      .process = &d,
+			      .endpoints = e,
+			      .endpoint_count = e ? 1 : 0,
+			      .raw_path = "",
+			      .file.path = ""};
 	struct process *p = entities_apply(f->en, f->node->id, &event);
 
 	entities_after(f->en, f->node->id, p, &event);

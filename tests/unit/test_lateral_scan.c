@@ -24,7 +24,8 @@ static void refused(struct story *s, struct actor *a, unsigned int host, uint16_
 	story_close(s, a, &p, -111);
 }
 
-static void answered(struct story *s, struct actor *a, unsigned int host, uint16_t port, uint64_t open_ns)
+static void answered(struct story *s, struct actor *a, unsigned int host, uint16_t port,
+		     uint64_t open_ns)
 {
 	struct peer p = target(s, host, port);
 
@@ -79,7 +80,8 @@ static void twenty_addresses_over_a_longer_time_are_silent(void **state)
 static void connections_that_stay_open_are_silent(void **state)
 {
 	STORY;
-	struct actor *monitor = story_start(s, NULL, "/usr/bin/prometheus", ARGS("prometheus"), FDS());
+	struct actor *monitor =
+		story_start(s, NULL, "/usr/bin/prometheus", ARGS("prometheus"), FDS());
 
 	(void)state;
 	for (unsigned int i = 0; i < 200; i++) {
@@ -237,8 +239,13 @@ static void after_a_long_silence_it_is_another_scan(void **state)
 static void a_pod_s_probes_go_to_stage_2_as_well(void **state)
 {
 	static const struct container_def pod = {
-		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "uid", "web", "img",
-		"web-5d4f8c7b9-x2x7k", "shop", "/kubepods/pod1/0011"};
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+		"uid",
+		"web",
+		"img",
+		"web-5d4f8c7b9-x2x7k",
+		"shop",
+		"/kubepods/pod1/0011"};
 	STORY;
 	struct actor *app;
 

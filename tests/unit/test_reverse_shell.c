@@ -2,9 +2,9 @@
  * and what ordinary days do that looks alike. */
 #include "tests/unit/story.h"
 
-#define USER_SHELL    story_start(s, NULL, "/usr/bin/bash", ARGS("-bash"), FDS())
-#define STORY	      _cleanup_(story_freep) struct story *s = story_new()
-#define assert_one(s) assert_int_equal(story_count(s, "reverse_shell"), 1)
+#define USER_SHELL	 story_start(s, NULL, "/usr/bin/bash", ARGS("-bash"), FDS())
+#define STORY		 _cleanup_(story_freep) struct story *s = story_new()
+#define assert_one(s)	 assert_int_equal(story_count(s, "reverse_shell"), 1)
 #define assert_silent(s) assert_int_equal((s)->alert_count, 0)
 
 static const struct peer evil = {.cookie = 77, .ip = "203.0.113.9", .port = 4444};
@@ -18,7 +18,8 @@ static void a_socket_on_input_only_is_silent(void **state)
 	struct actor *sh = USER_SHELL;
 
 	(void)state;
-	story_spawn(s, sh, "/usr/bin/bash", ARGS("bash"), FDS(tcp(0, &evil), pty_s(1, 1), pty_s(2, 1)));
+	story_spawn(s, sh, "/usr/bin/bash", ARGS("bash"),
+		    FDS(tcp(0, &evil), pty_s(1, 1), pty_s(2, 1)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
@@ -29,7 +30,8 @@ static void a_socket_on_output_only_is_silent(void **state)
 	struct actor *sh = USER_SHELL;
 
 	(void)state;
-	story_spawn(s, sh, "/usr/bin/bash", ARGS("bash"), FDS(pty_s(0, 1), tcp(1, &evil), tcp(2, &evil)));
+	story_spawn(s, sh, "/usr/bin/bash", ARGS("bash"),
+		    FDS(pty_s(0, 1), tcp(1, &evil), tcp(2, &evil)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
@@ -37,16 +39,21 @@ static void a_socket_on_output_only_is_silent(void **state)
 static void a_command_string_or_a_script_is_an_edge_only(void **state)
 {
 	const char *const *const command_lines[] = {
-		ARGS("bash", "-c", "id"), ARGS("bash", "-lic", "id"), ARGS("bash", "job.sh"),
-		ARGS("bash", "-e", "-o", "pipefail", "job.sh"), ARGS("bash", "--norc", "job.sh"),
-		ARGS("bash", "--", "job.sh"), ARGS("bash", "--rcfile", "rc", "job.sh"),
+		ARGS("bash", "-c", "id"),
+		ARGS("bash", "-lic", "id"),
+		ARGS("bash", "job.sh"),
+		ARGS("bash", "-e", "-o", "pipefail", "job.sh"),
+		ARGS("bash", "--norc", "job.sh"),
+		ARGS("bash", "--", "job.sh"),
+		ARGS("bash", "--rcfile", "rc", "job.sh"),
 	};
 	STORY;
 	struct actor *sh = USER_SHELL;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(command_lines) / sizeof(command_lines[0]); i++)
-		story_spawn(s, sh, "/usr/bin/bash", command_lines[i], FDS(tcp(0, &evil), tcp(1, &evil)));
+		story_spawn(s, sh, "/usr/bin/bash", command_lines[i],
+			    FDS(tcp(0, &evil), tcp(1, &evil)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
@@ -57,14 +64,16 @@ static void a_program_that_is_no_interpreter_is_silent(void **state)
 	struct actor *sh = USER_SHELL;
 
 	(void)state;
-	story_spawn(s, sh, "/usr/bin/git", ARGS("git", "upload-pack"), FDS(tcp(0, &evil), tcp(1, &evil)));
+	story_spawn(s, sh, "/usr/bin/git", ARGS("git", "upload-pack"),
+		    FDS(tcp(0, &evil), tcp(1, &evil)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
 
 static void an_accepted_connection_is_no_reverse_shell(void **state)
 {
-	static const struct peer client = {.cookie = 5, .ip = "203.0.113.9", .port = 50000, .local_port = 2222};
+	static const struct peer client = {
+		.cookie = 5, .ip = "203.0.113.9", .port = 50000, .local_port = 2222};
 	STORY;
 	struct actor *srv = story_start(s, NULL, "/usr/bin/inetd", ARGS("inetd"), FDS());
 
@@ -90,7 +99,8 @@ static void a_refused_connection_is_silent(void **state)
 {
 	STORY;
 	struct actor *sh = USER_SHELL;
-	struct actor *nc = story_spawn(s, sh, "/usr/bin/nc", ARGS("nc"), FDS(pipe_r(0, 2), pipe_w(1, 1)));
+	struct actor *nc =
+		story_spawn(s, sh, "/usr/bin/nc", ARGS("nc"), FDS(pipe_r(0, 2), pipe_w(1, 1)));
 
 	(void)state;
 	story_spawn(s, sh, "/usr/bin/bash", ARGS("bash"), FDS(pipe_r(0, 1), pipe_w(1, 2)));
@@ -113,7 +123,8 @@ static void bash_over_dev_tcp_is_reported(void **state)
 	story_act(s, EVENT_KIND_DUP, child, FDS(tcp(1, &evil)));
 	story_act(s, EVENT_KIND_DUP, child, FDS(tcp(2, &evil)));
 	story_act(s, EVENT_KIND_DUP, child, FDS(tcp(0, &evil)));
-	story_exec(s, child, "/usr/bin/bash", ARGS("bash", "-i"), FDS(tcp(0, &evil), tcp(1, &evil), tcp(2, &evil)));
+	story_exec(s, child, "/usr/bin/bash", ARGS("bash", "-i"),
+		   FDS(tcp(0, &evil), tcp(1, &evil), tcp(2, &evil)));
 	story_tell(s, 64);
 	assert_one(s);
 	assert_string_equal(s->alerts[0]->msg.remote->ip, "203.0.113.9");
@@ -157,7 +168,8 @@ static void a_shell_on_a_pty_of_an_interpreter_is_reported(void **state)
 	struct actor *sh = USER_SHELL, *py, *child;
 
 	(void)state;
-	py = story_spawn(s, sh, "/usr/bin/python3.11", ARGS("python3", "-c", "…"), FDS(pty_s(0, 1)));
+	py = story_spawn(s, sh, "/usr/bin/python3.11", ARGS("python3", "-c", "…"),
+			 FDS(pty_s(0, 1)));
 	story_connected(s, py, &evil);
 	story_act(s, EVENT_KIND_DUP, py, FDS(tcp(0, &evil)));
 	story_act(s, EVENT_KIND_DUP, py, FDS(tcp(1, &evil)));
@@ -166,7 +178,8 @@ static void a_shell_on_a_pty_of_an_interpreter_is_reported(void **state)
 	story_act(s, EVENT_KIND_OPEN, py, FDS(pty_s(5, 7)));
 	child = story_fork(s, py);
 	child->def.session = child->def.pid;
-	story_exec(s, child, "/usr/bin/dash", ARGS("/bin/sh"), FDS(pty_s(0, 7), pty_s(1, 7), pty_s(2, 7)));
+	story_exec(s, child, "/usr/bin/dash", ARGS("/bin/sh"),
+		   FDS(pty_s(0, 7), pty_s(1, 7), pty_s(2, 7)));
 	story_tell(s, 64);
 	assert_one(s);
 	assert_true(story_has_evidence(s->alerts[0], "input", "python3.11"));
@@ -182,7 +195,8 @@ static void a_shell_behind_a_socket_pair_is_reported(void **state)
 	story_act(s, EVENT_KIND_PIPE, socat, FDS(unix_s(6, 60, 61), unix_s(7, 61, 60)));
 	child = story_fork(s, socat);
 	child->def.session = child->def.pid;
-	story_exec(s, child, "/usr/bin/bash", ARGS("bash", "-li"), FDS(unix_s(0, 61, 60), unix_s(1, 61, 60)));
+	story_exec(s, child, "/usr/bin/bash", ARGS("bash", "-li"),
+		   FDS(unix_s(0, 61, 60), unix_s(1, 61, 60)));
 	story_tell(s, 64);
 	assert_silent(s);
 	story_connected(s, socat, &evil);
@@ -209,7 +223,8 @@ static void a_live_shell_in_the_snapshot_is_reported(void **state)
 	STORY;
 
 	(void)state;
-	(void)story_start(s, NULL, "/usr/bin/nc", ARGS("x"), FDS(pipe_r(0, 2), pipe_w(1, 1), tcp(3, &evil)));
+	(void)story_start(s, NULL, "/usr/bin/nc", ARGS("x"),
+			  FDS(pipe_r(0, 2), pipe_w(1, 1), tcp(3, &evil)));
 	(void)story_start(s, NULL, "/usr/bin/bash", ARGS("bash"), FDS(pipe_r(0, 1), pipe_w(1, 2)));
 	story_tell(s, 64);
 	assert_one(s);
@@ -217,8 +232,16 @@ static void a_live_shell_in_the_snapshot_is_reported(void **state)
 
 static void a_loopback_listener_of_another_session_is_outside(void **state)
 {
-	static const struct peer out = {.cookie = 1, .ip = "127.0.0.1", .port = 4444, .local_ip = "127.0.0.1", .local_port = 40000};
-	static const struct peer in = {.cookie = 2, .ip = "127.0.0.1", .port = 40000, .local_ip = "127.0.0.1", .local_port = 4444};
+	static const struct peer out = {.cookie = 1,
+					.ip = "127.0.0.1",
+					.port = 4444,
+					.local_ip = "127.0.0.1",
+					.local_port = 40000};
+	static const struct peer in = {.cookie = 2,
+				       .ip = "127.0.0.1",
+				       .port = 40000,
+				       .local_ip = "127.0.0.1",
+				       .local_port = 4444};
 	STORY;
 	struct actor *nc = story_start(s, NULL, "/usr/bin/nc", ARGS("nc", "-l"), FDS());
 	struct actor *sh = USER_SHELL;
@@ -233,8 +256,16 @@ static void a_loopback_listener_of_another_session_is_outside(void **state)
 /* The same, but the listener is of the shell's session: a hop, until it connects further. */
 static void a_loopback_listener_of_the_same_session_is_a_hop(void **state)
 {
-	static const struct peer out = {.cookie = 1, .ip = "127.0.0.1", .port = 4444, .local_ip = "127.0.0.1", .local_port = 40000};
-	static const struct peer in = {.cookie = 2, .ip = "127.0.0.1", .port = 40000, .local_ip = "127.0.0.1", .local_port = 4444};
+	static const struct peer out = {.cookie = 1,
+					.ip = "127.0.0.1",
+					.port = 4444,
+					.local_ip = "127.0.0.1",
+					.local_port = 40000};
+	static const struct peer in = {.cookie = 2,
+				       .ip = "127.0.0.1",
+				       .port = 40000,
+				       .local_ip = "127.0.0.1",
+				       .local_port = 4444};
 	STORY;
 	struct actor *sh = USER_SHELL;
 	struct actor *proxy = story_spawn(s, sh, "/opt/proxy", ARGS("proxy"), FDS());
@@ -272,7 +303,8 @@ static void a_shell_within_the_shell_is_no_news(void **state)
 	struct actor *sh = USER_SHELL, *child;
 
 	(void)state;
-	child = story_spawn(s, sh, "/usr/bin/bash", ARGS("bash", "-i"), FDS(tcp(0, &evil), tcp(1, &evil)));
+	child = story_spawn(s, sh, "/usr/bin/bash", ARGS("bash", "-i"),
+			    FDS(tcp(0, &evil), tcp(1, &evil)));
 	story_spawn(s, child, "/usr/bin/sh", ARGS("sh"), FDS(tcp(0, &evil), tcp(1, &evil)));
 	story_tell(s, 64);
 	assert_one(s);
@@ -282,7 +314,8 @@ static void a_shell_within_the_shell_is_no_news(void **state)
 
 #define STEPS 6
 
-/* 0 cat executes, 1 cat opens the FIFO, 2 sh executes, 3 nc executes, 4 nc connects, 5 established */
+/* 0 cat executes, 1 cat opens the FIFO, 2 sh executes, 3 nc executes, 4 nc connects, 5 established
+ */
 static bool is_possible(const int order[STEPS])
 {
 	int at[STEPS];
@@ -305,10 +338,13 @@ static uint32_t nc_and_fifo(const int order[STEPS])
 	shell = story_fork(s, sh);
 	nc = story_fork(s, sh);
 	first = s->event_count;
-	story_exec(s, cat, "/usr/bin/cat", ARGS("cat", "f"), FDS(pty_s(0, 1), pipe_w(1, 1), pty_s(2, 1)));
+	story_exec(s, cat, "/usr/bin/cat", ARGS("cat", "f"),
+		   FDS(pty_s(0, 1), pipe_w(1, 1), pty_s(2, 1)));
 	story_act(s, EVENT_KIND_OPEN, cat, FDS(fifo(3, 9, 1)));
-	story_exec(s, shell, "/usr/bin/dash", ARGS("sh", "-i"), FDS(pipe_r(0, 1), pipe_w(1, 2), pipe_w(2, 2)));
-	story_exec(s, nc, "/usr/bin/nc.openbsd", ARGS("nc"), FDS(pipe_r(0, 2), fifo(1, 9, 2), pty_s(2, 1)));
+	story_exec(s, shell, "/usr/bin/dash", ARGS("sh", "-i"),
+		   FDS(pipe_r(0, 1), pipe_w(1, 2), pipe_w(2, 2)));
+	story_exec(s, nc, "/usr/bin/nc.openbsd", ARGS("nc"),
+		   FDS(pipe_r(0, 2), fifo(1, 9, 2), pty_s(2, 1)));
 	story_connected(s, nc, &evil);
 	memcpy(steps, &s->events[first], sizeof(steps));
 	for (uint32_t i = 0; i < STEPS; i++) {
@@ -354,7 +390,8 @@ static void nc_and_a_fifo_are_reported_once_in_every_order(void **state)
 static void popen_of_a_server_with_a_database_connection_is_silent(void **state)
 {
 	STORY;
-	struct actor *srv = story_start(s, NULL, "/usr/bin/python3.11", ARGS("python3", "app.py"), FDS());
+	struct actor *srv =
+		story_start(s, NULL, "/usr/bin/python3.11", ARGS("python3", "app.py"), FDS());
 
 	(void)state;
 	story_connected(s, srv, &database);
@@ -375,7 +412,8 @@ static void a_runner_that_streams_a_script_s_output_is_silent(void **state)
 	story_connected(s, runner, &evil);
 	job = story_spawn(s, runner, "/usr/bin/bash", ARGS("bash", "-e", "script.sh"),
 			  FDS(pipe_r(0, 1), pipe_w(1, 2), pipe_w(2, 2)));
-	story_spawn(s, job, "/usr/bin/dash", ARGS("sh", "-c", "make"), FDS(pipe_r(0, 1), pipe_w(1, 2)));
+	story_spawn(s, job, "/usr/bin/dash", ARGS("sh", "-c", "make"),
+		    FDS(pipe_r(0, 1), pipe_w(1, 2)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
@@ -397,13 +435,15 @@ static void a_pipe_that_nobody_can_write_to_is_no_way_in(void **state)
 	assert_silent(s);
 }
 
-static const struct peer ssh_in = {.cookie = 22, .ip = "198.51.100.7", .port = 50022, .local_port = 22};
+static const struct peer ssh_in = {
+	.cookie = 22, .ip = "198.51.100.7", .port = 50022, .local_port = 22};
 
 /* sshd as it is: root accepts, the child becomes the user and starts the user's shell on a pty. A
  * forwarded port gives that sshd an outgoing connection too. */
 static struct actor *login(struct story *s, const char *sshd_path, bool becomes)
 {
-	struct actor *sshd = story_start(s, NULL, sshd_path, ARGS("sshd", "-D"), FDS()), *session, *user;
+	struct actor *sshd = story_start(s, NULL, sshd_path, ARGS("sshd", "-D"), FDS()), *session,
+		     *user;
 
 	story_act(s, EVENT_KIND_ACCEPT, sshd, FDS(tcp(4, &ssh_in)));
 	session = story_spawn(s, sshd, sshd_path, ARGS("sshd", "-R"), FDS(tcp(4, &ssh_in)));
@@ -414,7 +454,8 @@ static struct actor *login(struct story *s, const char *sshd_path, bool becomes)
 	if (becomes)
 		story_becomes(s, user, 1000);
 	user->def.session = user->def.pid;
-	story_exec(s, user, "/usr/bin/bash", ARGS("-bash"), FDS(pty_s(0, 3), pty_s(1, 3), pty_s(2, 3)));
+	story_exec(s, user, "/usr/bin/bash", ARGS("-bash"),
+		   FDS(pty_s(0, 3), pty_s(1, 3), pty_s(2, 3)));
 	return user;
 }
 
@@ -455,7 +496,8 @@ static void a_command_over_ssh_is_silent(void **state)
 	story_act(s, EVENT_KIND_ACCEPT, sshd, FDS(tcp(4, &ssh_in)));
 	user = story_fork(s, sshd);
 	story_becomes(s, user, 1000);
-	story_exec(s, user, "/usr/bin/bash", ARGS("bash", "-c", "bash"), FDS(unix_s(0, 1, 2), unix_s(1, 1, 2)));
+	story_exec(s, user, "/usr/bin/bash", ARGS("bash", "-c", "bash"),
+		   FDS(unix_s(0, 1, 2), unix_s(1, 1, 2)));
 	story_exec(s, user, "/usr/bin/bash", ARGS("bash"), FDS(unix_s(0, 1, 2), unix_s(1, 1, 2)));
 	story_tell(s, 64);
 	assert_silent(s);
@@ -467,10 +509,13 @@ static void git_over_ssh_is_silent(void **state)
 	struct actor *sh = USER_SHELL, *git, *ssh;
 
 	(void)state;
-	git = story_spawn(s, sh, "/usr/bin/git", ARGS("git", "pull"), FDS(pty_s(0, 1), pty_s(1, 1)));
-	ssh = story_spawn(s, git, "/usr/bin/ssh", ARGS("ssh", "host"), FDS(pipe_r(0, 1), pipe_w(1, 2)));
+	git = story_spawn(s, sh, "/usr/bin/git", ARGS("git", "pull"),
+			  FDS(pty_s(0, 1), pty_s(1, 1)));
+	ssh = story_spawn(s, git, "/usr/bin/ssh", ARGS("ssh", "host"),
+			  FDS(pipe_r(0, 1), pipe_w(1, 2)));
 	story_connected(s, ssh, &evil);
-	story_spawn(s, git, "/usr/bin/git", ARGS("git", "fetch-pack"), FDS(pipe_r(0, 2), pipe_w(1, 1)));
+	story_spawn(s, git, "/usr/bin/git", ARGS("git", "fetch-pack"),
+		    FDS(pipe_r(0, 2), pipe_w(1, 1)));
 	story_tell(s, 64);
 	assert_silent(s);
 }
@@ -479,13 +524,16 @@ static void git_over_ssh_is_silent(void **state)
 static void a_neighbouring_pane_is_silent(void **state)
 {
 	STORY;
-	struct actor *tmux = story_start(s, NULL, "/usr/bin/tmux", ARGS("tmux"), FDS(pty_m(5, 1), pty_m(6, 2)));
-	struct actor *one = story_spawn(s, tmux, "/usr/bin/bash", ARGS("-bash"), FDS(pty_s(0, 1), pty_s(1, 1)));
+	struct actor *tmux =
+		story_start(s, NULL, "/usr/bin/tmux", ARGS("tmux"), FDS(pty_m(5, 1), pty_m(6, 2)));
+	struct actor *one =
+		story_spawn(s, tmux, "/usr/bin/bash", ARGS("-bash"), FDS(pty_s(0, 1), pty_s(1, 1)));
 	struct actor *ssh;
 
 	(void)state;
 	story_spawn(s, tmux, "/usr/bin/bash", ARGS("-bash"), FDS(pty_s(0, 2), pty_s(1, 2)));
-	ssh = story_spawn(s, one, "/usr/bin/ssh", ARGS("ssh", "host"), FDS(pty_s(0, 1), pty_s(1, 1)));
+	ssh = story_spawn(s, one, "/usr/bin/ssh", ARGS("ssh", "host"),
+			  FDS(pty_s(0, 1), pty_s(1, 1)));
 	story_connected(s, ssh, &evil);
 	story_tell(s, 64);
 	assert_silent(s);
@@ -495,10 +543,16 @@ static void a_neighbouring_pane_is_silent(void **state)
 static void a_shell_that_the_container_runtime_holds_is_silent(void **state)
 {
 	static const struct container_def pod = {
-		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "uid", "web", "img",
-		"web-5d4f8c7b9-x2x7k", "shop", "/kubepods/pod1/0011"};
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+		"uid",
+		"web",
+		"img",
+		"web-5d4f8c7b9-x2x7k",
+		"shop",
+		"/kubepods/pod1/0011"};
 	STORY;
-	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS(pty_m(5, 1)));
+	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"),
+					 FDS(pty_m(5, 1)));
 
 	(void)state;
 	story_connected(s, shim, &evil);
@@ -523,10 +577,12 @@ static void batches_of_any_size_give_the_same_alerts(void **state)
 
 		(void)login(s, "/tmp/sshd", true);
 		for (int k = 0; k < 20; k++)
-			story_exit(s, story_spawn(s, sh, "/usr/bin/ls", ARGS("ls"), FDS(pipe_w(1, (uint64_t)k))));
+			story_exit(s, story_spawn(s, sh, "/usr/bin/ls", ARGS("ls"),
+						  FDS(pipe_w(1, (uint64_t)k))));
 		story_tell(s, sizes[i]);
 		assert_one(s);
-		assert_true(nightjar__v1__alert__get_packed_size(&s->alerts[0]->msg) <= sizeof(packed[i]));
+		assert_true(nightjar__v1__alert__get_packed_size(&s->alerts[0]->msg) <=
+			    sizeof(packed[i]));
 		len[i] = nightjar__v1__alert__pack(&s->alerts[0]->msg, packed[i]);
 		assert_int_equal(len[i], len[0]);
 		assert_memory_equal(packed[i], packed[0], len[0]);

@@ -31,8 +31,13 @@ static void forget(struct heard *h)
 
 static struct observation probe(unsigned int pods, unsigned int i)
 {
-	struct observation o = {.kind = OBSERVATION_CONNECT_ATTEMPT, .wall_ns = START + i * 1000, .seq = i,
-				.family = 2, .remote_port = 22, .exec_id = 7, .pid = 9};
+	struct observation o = {.kind = OBSERVATION_CONNECT_ATTEMPT,
+				.wall_ns = START + i * 1000,
+				.seq = i,
+				.family = 2,
+				.remote_port = 22,
+				.exec_id = 7,
+				.pid = 9};
 
 	(void)snprintf(o.key, sizeof(o.key), "workload:test/shop/web");
 	(void)snprintf(o.cluster, sizeof(o.cluster), "test");
@@ -121,7 +126,8 @@ static void the_order_of_arrival_changes_nothing(void **state)
 
 		run(&h, 4, 24, i * 11);
 		assert_int_equal(h.count, 1);
-		assert_true(nightjar__v1__alert__get_packed_size(&h.alerts[0]->msg) <= sizeof(packed[i]));
+		assert_true(nightjar__v1__alert__get_packed_size(&h.alerts[0]->msg) <=
+			    sizeof(packed[i]));
 		len[i] = nightjar__v1__alert__pack(&h.alerts[0]->msg, packed[i]);
 		forget(&h);
 	}

@@ -52,7 +52,8 @@ static void the_slowest_node_holds_it_back(void **state)
 	struct watermark *w = ((struct both *)*state)->w;
 
 	assert_int_equal(watermark_node(w, "c", "a", START), START - STAGE2_LATE_NS);
-	assert_int_equal(watermark_node(w, "c", "b", START + 9 * NS_PER_SEC), START - STAGE2_LATE_NS);
+	assert_int_equal(watermark_node(w, "c", "b", START + 9 * NS_PER_SEC),
+			 START - STAGE2_LATE_NS);
 	assert_int_equal(watermark_node(w, "c", "a", START + 5 * NS_PER_SEC),
 			 START + 5 * NS_PER_SEC - STAGE2_LATE_NS);
 }
