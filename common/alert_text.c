@@ -12,6 +12,7 @@
 #include "common/utf8.h"
 
 #define WIDTH_MIN 40 /* narrower terminals wrap */
+#define INDENT	  "           " /* of what belongs to the line above: where values stand */
 #define BOLD	  "\x1b[1m"
 #define DIM	  "\x1b[2m"
 #define PLAIN	  "\x1b[0m"
@@ -129,6 +130,31 @@ static void end_line(struct line *l)
 	l->used = 0;
 }
 
+/* A sentence that must not lose its end: goes on below, indented, when the line is full. */
+static void add_sentence(struct line *l, const char *text)
+{
+	_cleanup_buf_ struct buf word = {0}, shown = {0};
+
+	for (bool first = true; *text; first = false) {
+		size_t len = strcspn(text, " ");
+		unsigned int columns;
+
+		buf_clear(&word);
+		buf_clear(&shown);
+		buf_add(&word, text, len);
+		columns = alert_text_safe(&shown, buf_text(&word), 0);
+		if (!first && l->style->width >= WIDTH_MIN && l->used + 1 + columns > l->style->width) {
+			end_line(l);
+			add_text(l, INDENT);
+		} else if (!first) {
+			add_text(l, " ");
+		}
+		add_text(l, buf_text(&word));
+		text += len;
+		text += strspn(text, " ");
+	}
+}
+
 static bool is_set(const char *text)
 {
 	return text && *text;
@@ -179,7 +205,7 @@ static void write_headline(struct line *l, const Nightjar__V1__Alert *a)
 	add_text(l, a->rule);
 	add_color(l, PLAIN);
 	add_text(l, "  ");
-	add_text(l, is_set(a->output) ? a->output : a->title);
+	add_sentence(l, is_set(a->output) ? a->output : a->title);
 	if (strcmp(a->op, "update") == 0)
 		add_text(l, " (more is known now)");
 	end_line(l);
@@ -202,6 +228,9 @@ static void write_where(struct line *l, const Nightjar__V1__Alert *a)
 		add_text(l, a->namespace_);
 		add_text(l, "/");
 		add_text(l, a->pod);
+	} else if (is_set(a->workload)) {
+		add_text(l, ", in ");
+		add_text(l, a->workload);
 	}
 	if (a->container && is_set(a->container->id)) {
 		char id[16];

@@ -75,6 +75,20 @@ static void lines_are_cut_at_the_width_between_characters(void **state)
 	assert_non_null(strstr(buf_text(&out), "…"));
 }
 
+static void a_sentence_goes_on_below_instead_of_losing_its_end(void **state)
+{
+	struct alert_text_style narrow = {.width = 60};
+	struct alert_sample s;
+	_cleanup_buf_ struct buf out = {0};
+
+	(void)state;
+	assert_int_equal(setenv("TZ", "UTC", 1), 0);
+	alert_sample_fill(&s);
+	assert_non_null(strstr(written(&out, &s.alert, &narrow),
+			       "20:43:16.123 CRITICAL reverse_shell  bash takes its commands\n"
+			       "           from 192.0.2.7:4444\n  where "));
+}
+
 static void text_is_cut_only_when_it_does_not_fit(void **state)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -162,6 +176,7 @@ int main(void)
 		cmocka_unit_test(an_empty_alert_is_still_readable),
 		cmocka_unit_test(escape_sequences_of_a_process_are_harmless),
 		cmocka_unit_test(lines_are_cut_at_the_width_between_characters),
+		cmocka_unit_test(a_sentence_goes_on_below_instead_of_losing_its_end),
 		cmocka_unit_test(text_is_cut_only_when_it_does_not_fit),
 		cmocka_unit_test(the_chain_stands_below_the_sentence),
 		cmocka_unit_test(colours_are_for_terminals_that_want_them),

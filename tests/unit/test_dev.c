@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/tls.h"
+#include "node-agent/options.h"
 #include "tests/unit/program.h"
 #include "tools/nightjar/dev.h"
 #include "tools/nightjar/run_file.h"
@@ -176,6 +177,21 @@ static char *content(const struct fixture *f, const char *file)
 		(void)fclose(in);
 	}
 	return text;
+}
+
+/* The program that this configuration is for knows every key in it. */
+static void understood(const struct fixture *f, const char *file, const struct optable *table, size_t size)
+{
+	void *settings = calloc(1, size);
+	char path[128], *argv[] = {(char *)"x", NULL};
+	struct err e;
+
+	assert_non_null(settings);
+	(void)snprintf(path, sizeof(path), "%s/%s", f->dir, file);
+	if (optable_load(table, settings, 1, argv, path, NULL, &e) != OPT_RUN)
+		fail_msg("%s", e.text);
+	optable_done(table, settings);
+	free(settings);
 }
 
 static void nothing_is_left(const struct fixture *f)
@@ -389,6 +405,7 @@ static void the_agent_is_sent_to_an_address_that_can_be_reached(void **state)
 	assert_true(await_text(f, "nightjar: ready "));
 	yaml = content(f, "agent.yaml");
 	assert_non_null(strstr(yaml, "collector:\n  address: \"127.0.0.1:9\"\n"));
+	understood(f, "agent.yaml", &agent_options, sizeof(struct agent_settings));
 	assert_int_equal(kill(f->pid, SIGTERM), 0);
 	await_exit(f, 0);
 }

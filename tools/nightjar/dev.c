@@ -233,6 +233,8 @@ static int run_until_stopped(struct dev *d, struct err *e)
 		announce(d);
 	while (r >= 0 && !d->stopping)
 		r = turn(d, -1, e);
+	if (r >= 0 && isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "\nnightjar: stopping\n");
 	return r;
 }
 

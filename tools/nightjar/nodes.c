@@ -86,7 +86,7 @@ static void write_table(struct buf *out, const Nightjar__V1__ListNodesResponse *
 		row[3] = n->agent_version;
 		row[4] = number_text(arena, n->events, "");
 		row[5] = number_text(arena, n->events_lost, "");
-		row[6] = number_text(arena, n->agent_rss_bytes >> 20, " MiB");
+		row[6] = n->agent_rss_bytes ? number_text(arena, n->agent_rss_bytes >> 20, " MiB") : "-";
 		row[7] = coverage_text(arena, n);
 	}
 	if (cells)
