@@ -43,7 +43,7 @@ static const struct opt opts[] = {
 	    "directory of the CA and its certificates, made when missing; empty: one that ends with the run"),
 	ROW("rules", OPT_LIST, rules, "", "rule files to load; refused until the collector can load some"),
 	ROW("config", OPT_PATH, config, "", "configuration of the collector for all that dev does not set itself"),
-	ROW("duration", OPT_COUNT, duration_s, "0", "ends after so many seconds; 0 is never"),
+	ROW("duration", OPT_COUNT, duration_s, "0", "ends so many seconds after it is ready; 0 is never"),
 	ROW("run_dir", OPT_PATH, run_dir, RUN_FILE_DIR, "where to say how this dev can be reached"),
 };
 
@@ -113,7 +113,6 @@ static int await_ready(struct dev *d, const struct child *c, struct err *e)
 
 static int open_descriptors(struct dev *d, struct err *e)
 {
-	struct itimerspec end = {.it_value.tv_sec = (time_t)d->settings->duration_s};
 	sigset_t stop;
 
 	(void)sigemptyset(&stop);
@@ -123,7 +122,7 @@ static int open_descriptors(struct dev *d, struct err *e)
 	(void)signal(SIGPIPE, SIG_IGN);
 	d->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (d->signal_fd < 0 || d->timer_fd < 0 || timerfd_settime(d->timer_fd, 0, &end, NULL) < 0)
+	if (d->signal_fd < 0 || d->timer_fd < 0)
 		return err_set(e, -errno, "cannot wait for signals: %s", strerror(errno));
 	return 0;
 }
@@ -219,6 +218,17 @@ static void announce(struct dev *d)
 		(void)fprintf(stderr, "nightjar: warning: other commands need --server %s: %s\n", file.grpc, e.text);
 }
 
+/* Live from here on: the duration begins. */
+static int go_live(struct dev *d, struct err *e)
+{
+	struct itimerspec end = {.it_value.tv_sec = (time_t)d->settings->duration_s};
+
+	announce(d);
+	if (timerfd_settime(d->timer_fd, 0, &end, NULL) < 0)
+		return err_set(e, -errno, "cannot set a timer: %s", strerror(errno));
+	return 0;
+}
+
 static int run_until_stopped(struct dev *d, struct err *e)
 {
 	int r = open_descriptors(d, e);
@@ -230,7 +240,7 @@ static int run_until_stopped(struct dev *d, struct err *e)
 	if (r >= 0 && !d->stopping)
 		r = start_agent(d, e);
 	if (r >= 0 && !d->stopping)
-		announce(d);
+		r = go_live(d, e);
 	while (r >= 0 && !d->stopping)
 		r = turn(d, -1, e);
 	if (r >= 0 && isatty(STDERR_FILENO))
