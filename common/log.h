@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -29,8 +30,12 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *ret_skipped);
 #define log_limited(level, fmt, ...)                                                               \
 	do {                                                                                       \
 		static struct log_limit limit_;                                                    \
+		char suffix_[48] = "";                                                             \
 		uint64_t skipped_;                                                                 \
-		if (log_limit_pass(&limit_, &skipped_))                                            \
-			log_write(level, fmt " (%llu alike left out before)", ##__VA_ARGS__,       \
-				  (unsigned long long)skipped_);                                   \
+		if (log_limit_pass(&limit_, &skipped_)) {                                          \
+			if (skipped_)                                                              \
+				(void)snprintf(suffix_, sizeof(suffix_), " (and %llu alike before)",  \
+					       (unsigned long long)skipped_);                      \
+			log_write(level, fmt "%s", ##__VA_ARGS__, suffix_);                         \
+		}                                                                                  \
 	} while (0)

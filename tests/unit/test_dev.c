@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "collector/options.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/tls.h"
@@ -396,7 +397,7 @@ static void certificates_of_a_given_directory_stay(void **state)
 	tls_files_done(&files);
 }
 
-static void the_agent_is_sent_to_an_address_that_can_be_reached(void **state)
+static void both_programs_understand_what_they_are_given(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_(freep) char *yaml = NULL;
@@ -406,8 +407,34 @@ static void the_agent_is_sent_to_an_address_that_can_be_reached(void **state)
 	yaml = content(f, "agent.yaml");
 	assert_non_null(strstr(yaml, "collector:\n  address: \"127.0.0.1:9\"\n"));
 	understood(f, "agent.yaml", &agent_options, sizeof(struct agent_settings));
+	understood(f, "collector.yaml", &collector_options, sizeof(struct options));
 	assert_int_equal(kill(f->pid, SIGTERM), 0);
 	await_exit(f, 0);
+}
+
+static void every_flag_of_dev_reaches_the_collector(void **state)
+{
+	struct fixture *f = *state;
+	char empty[] = "", address[] = "127.0.0.1:0", alerts[] = "/a \"b\"", record[] = "/r.njr", kafka[] = "k:1,l:2";
+	struct dev_settings s = {.json = true, .alerts = alerts, .record = record, .kafka = kafka, .grpc = address,
+				 .http = address, .certs = empty, .config = empty, .run_dir = empty};
+	struct options o = {0};
+	struct dev_files files;
+	char *argv[] = {(char *)"x", NULL};
+	struct err e;
+
+	(void)f;
+	assert_int_equal(dev_files_make(&s, &files, &e), 0);
+	assert_int_equal(dev_files_write_collector(&files, &s, &e), 0);
+	if (optable_load(&collector_options, &o, 1, argv, files.collector, NULL, &e) != OPT_RUN)
+		fail_msg("%s", e.text);
+	assert_string_equal(o.sinks.log.alerts, alerts);
+	assert_string_equal(o.sinks.log.format, "json");
+	assert_string_equal(o.sinks.kafka.brokers, kafka);
+	assert_string_equal(o.record_file, record);
+	optable_done(&collector_options, &o);
+	dev_files_remove(&files);
+	assert_int_equal(access(files.collector, F_OK), -1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -426,7 +453,8 @@ int main(void)
 		TEST(killed_itself_it_takes_its_programs_along),
 		TEST(its_address_is_known_while_it_runs),
 		TEST(certificates_of_a_given_directory_stay),
-		TEST(the_agent_is_sent_to_an_address_that_can_be_reached),
+		TEST(both_programs_understand_what_they_are_given),
+		TEST(every_flag_of_dev_reaches_the_collector),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
