@@ -44,7 +44,8 @@ enum rpc_event_kind {
 	RPC_EVENT_TIMEOUT, /* nothing within the time */
 	RPC_EVENT_WAKEUP,  /* rpc_stream_wakeup was called */
 	RPC_EVENT_MESSAGE, /* data: valid until the next wait */
-	RPC_EVENT_SENT,	   /* the message given to rpc_stream_send has left: the next may be sent */
+	RPC_EVENT_SENT,	   /* the message given to rpc_stream_send has left: the next may be sent; may
+			    * come after the answer to it, and not at all once the stream is over */
 	RPC_EVENT_CLOSED,  /* over: status and text say why; free the stream */
 };
 
