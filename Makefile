@@ -214,7 +214,7 @@ check: $(BIN) $(UNIT_BIN)
 	$(Q)tests/run-unit $(BUILD)/tests/unit
 
 check-e2e: $(BIN) $(E2E_BIN) $(SCENARIO_BIN)
-	$(Q)NJ_BUILD=$(BUILD) tests/run-e2e
+	$(Q)NJ_BUILD=$(BUILD) tests/run-e2e $(E2E)
 
 test: deps-test
 	$(Q)tests/run-all $(SUITES)
