@@ -283,11 +283,16 @@ static inline int fake_start_with(struct fake *f, const char *address, struct er
 		.methods = f->tables,
 		.metrics = f->metrics,
 	};
+	char target[sizeof(f->target)];
 	int r = listen_new(&config, &f->listen, e);
 
-	if (r >= 0)
-		(void)snprintf(f->target, sizeof(f->target), "127.0.0.1:%u", listen_port(f->listen));
-	return r;
+	if (r < 0)
+		return r;
+	(void)snprintf(target, sizeof(target), "127.0.0.1:%u", listen_port(f->listen));
+	/* A second start on the same port: somebody may be reading it. */
+	if (strcmp(f->target, target) != 0)
+		(void)snprintf(f->target, sizeof(f->target), "%s", target);
+	return 0;
 }
 
 static inline void fake_start(struct fake *f, const char *address)

@@ -95,6 +95,7 @@ static void a_closed_port_is_connection_refused(void **state)
 	_cleanup_(closep) int fd = bound_port(target, sizeof(target), false);
 	struct err e = {0};
 
+	assert_true(fd >= 0);
 	assert_int_equal(echo(target, NULL, &files, "x", &e), -ECONNREFUSED);
 	assert_says(&e, "connection refused (nothing listens there)");
 }
@@ -107,6 +108,7 @@ static void a_port_that_never_answers_is_no_tls(void **state)
 	_cleanup_(closep) int fd = bound_port(target, sizeof(target), true);
 	struct err e = {0};
 
+	assert_true(fd >= 0);
 	assert_int_equal(tls_diagnose(target, NULL, &files, DIAGNOSE_MS, &e), -ETIMEDOUT);
 	assert_says(&e, "does not answer");
 }

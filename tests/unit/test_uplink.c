@@ -276,7 +276,9 @@ static void batches_that_the_collector_has_are_not_sent_again(void **state)
 	listen_finish(f->call, LISTEN_UNAVAILABLE, "restarting");
 	(void)pthread_mutex_unlock(&f->lock);
 	FAKE_AWAIT(f, f->hellos == 2);
+	(void)pthread_mutex_lock(&f->lock);
 	f->mute = false;
+	(void)pthread_mutex_unlock(&f->lock);
 	push(n);
 	FAKE_AWAIT(f, f->last_event == 5);
 	uplink_stop(n->uplink, STOP_MS);
