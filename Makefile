@@ -71,7 +71,7 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	$(if $(shell command -v go),,golang-go)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test lint clean format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test docs lint clean format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -230,6 +230,11 @@ lint:
 		--suppress=legacyUninitvar --suppress=resourceLeak --suppress=ctuuninitvar \
 		--suppress=shiftTooManyBitsSigned --suppress=syntaxError --suppress=internalAstError \
 		$(filter-out %.bpf.c,$(wildcard common/*.c node-agent/*.c collector/*.c collector/*/*.c tools/nightjar/*.c))
+
+# The reference pages of the options; a unit test holds them against the tables.
+docs: $(BIN)
+	$(Q)$(BUILD)/bin/nightjar-agent --reference > docs/options-agent.md
+	$(Q)$(BUILD)/bin/nightjar-collector --reference > docs/options-collector.md
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -10,7 +10,6 @@
 #include "collector/replay.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/version.h"
 
 #define EXIT_RUN   1
 #define EXIT_USAGE 2
@@ -78,47 +77,22 @@ static int serve(const struct options *o, int argc, char **argv)
 	return 0;
 }
 
-static int print(void (*what)(struct buf *out, const struct options *o), const struct options *o)
+static int inform(enum opt_action action, const struct options *o)
 {
 	_cleanup_buf_ struct buf out = {0};
 
-	what(&out, o);
+	optable_inform(&collector_options, action, o, &out);
 	return fputs(buf_text(&out), stdout) < 0 || fflush(stdout) != 0 ? EXIT_RUN : 0;
-}
-
-static void help(struct buf *out, const struct options *o)
-{
-	(void)o;
-	optable_help(&collector_options, out);
-}
-
-static void version(struct buf *out, const struct options *o)
-{
-	(void)o;
-	buf_add_text(out, "nightjar-collector " NIGHTJAR_VERSION "\n");
-}
-
-static void config(struct buf *out, const struct options *o)
-{
-	optable_print(&collector_options, o, out);
 }
 
 static int act(int action, const struct options *o, const char *replay, int argc, char **argv)
 {
 	struct err e = {0};
 
-	switch (action) {
-	case OPT_HELP:
-		return print(help, o);
-	case OPT_VERSION:
-		return print(version, o);
-	case OPT_PRINT_CONFIG:
-		return print(config, o);
-	case OPT_CHECK_CONFIG:
+	if (action == OPT_CHECK_CONFIG)
 		return collector_options_check(o, &e) < 0 ? fail(EXIT_USAGE, &e) : 0;
-	default:
-		break;
-	}
+	if (action != OPT_RUN)
+		return inform((enum opt_action)action, o);
 	if (replay)
 		return replay_run(o, replay, &e) < 0 ? fail(EXIT_RUN, &e) : 0;
 	return serve(o, argc, argv);

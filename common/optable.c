@@ -9,7 +9,19 @@
 #include <string.h>
 
 /* The flags of every table; of a command's only the first two. */
-static const char *const own_flags[] = {"--help", "--version", "--config", "--check-config", "--print-config"};
+static const char *const own_flags[] = {"--help",	  "--version",	     "--config",   "--check-config",
+					"--print-config", "--sample-config", "--reference"};
+
+/* What a daemon's command line may ask for instead of running. */
+static const struct {
+	const char *flag;
+	enum opt_action action;
+} action_flags[] = {
+	{"--check-config", OPT_CHECK_CONFIG},
+	{"--print-config", OPT_PRINT_CONFIG},
+	{"--sample-config", OPT_SAMPLE},
+	{"--reference", OPT_REFERENCE},
+};
 
 static size_t own_flag_count(const struct optable *t)
 {
@@ -220,6 +232,15 @@ static int take_value(struct args *a, const char **ret_value, struct err *e)
 	return 0;
 }
 
+/* OPT_RUN when it is no such flag. */
+static enum opt_action action_of(const struct optable *t, const char *arg)
+{
+	for (size_t i = 0; !t->command && i < sizeof(action_flags) / sizeof(*action_flags); i++)
+		if (strcmp(arg, action_flags[i].flag) == 0)
+			return action_flags[i].action;
+	return OPT_RUN;
+}
+
 /* What the whole command line asks for; help and version win over anything else on it. */
 static enum opt_action find_action(const struct optable *t, int argc, char **argv)
 {
@@ -230,10 +251,8 @@ static enum opt_action find_action(const struct optable *t, int argc, char **arg
 			return OPT_HELP;
 		if (strcmp(argv[i], "--version") == 0)
 			return OPT_VERSION;
-		if (!t->command && strcmp(argv[i], "--check-config") == 0)
-			action = OPT_CHECK_CONFIG;
-		if (!t->command && strcmp(argv[i], "--print-config") == 0)
-			action = OPT_PRINT_CONFIG;
+		if (action_of(t, argv[i]) != OPT_RUN)
+			action = action_of(t, argv[i]);
 	}
 	return action;
 }
@@ -307,7 +326,7 @@ static int set_arg(const struct optable *t, void *settings, struct args *a, stru
 		return leave(t, a, e);
 	if (is_flag(arg, "--config"))
 		return take_value(a, &file, e);
-	if (strcmp(arg, "--check-config") == 0 || strcmp(arg, "--print-config") == 0)
+	if (action_of(t, arg) != OPT_RUN)
 		return 0;
 	return leave(t, a, e);
 }

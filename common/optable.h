@@ -50,8 +50,8 @@ struct optable {
 	const char *usage;   /* extra flags of the program itself, one a line, or NULL */
 	const struct opt *opts;
 	size_t count;
-	/* The table of a command that people type, not of a daemon: no --config, --check-config and
-	 * --print-config; program is the usage line's "nightjar alerts get ID". */
+	/* The table of a command that people type, not of a daemon: no --config and
+	 * none of the flags that go with it; program is the usage line's "nightjar alerts get ID". */
 	bool command;
 };
 
@@ -59,6 +59,8 @@ enum opt_action {
 	OPT_RUN,	  /* settings are complete */
 	OPT_CHECK_CONFIG, /* --check-config: they are, and that was all that was asked */
 	OPT_PRINT_CONFIG, /* --print-config */
+	OPT_SAMPLE,	  /* --sample-config */
+	OPT_REFERENCE,	  /* --reference */
 	OPT_HELP,	  /* --help */
 	OPT_VERSION,	  /* --version */
 };
@@ -89,5 +91,7 @@ void optable_print(const struct optable *t, const void *settings, struct buf *ou
 void optable_sample(const struct optable *t, struct buf *out);
 /* The reference page, Markdown. */
 void optable_reference(const struct optable *t, struct buf *out);
+/* What an action other than OPT_RUN and OPT_CHECK_CONFIG prints; nothing for those. */
+void optable_inform(const struct optable *t, enum opt_action action, const void *settings, struct buf *out);
 /* One value alone, for tests and for tools: 0 or -EINVAL. */
 int optable_set(const struct optable *t, void *settings, const char *key, const char *value, struct err *e) must_check;

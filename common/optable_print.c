@@ -1,6 +1,7 @@
 /* What a table prints about itself: --help, --print-config, the sample file, the reference page.
  * All from the rows that the parser reads, so none of them can fall behind; see optable.h. */
 #include "common/optable_parts.h"
+#include "common/version.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,8 @@ static void help_of_daemon(const struct optable *t, struct buf *out)
 			  "  --config FILE   read this YAML file; given again, later files win\n"
 			  "  --check-config  say whether the configuration is good, and stop\n"
 			  "  --print-config  print the settings in force as YAML, and stop\n"
+			  "  --sample-config print a commented file with every default, and stop\n"
+			  "  --reference     print the reference page (Markdown), and stop\n"
 			  "  --help          print this\n"
 			  "  --version       print the version\n");
 	if (t->usage)
@@ -251,4 +254,30 @@ void optable_reference(const struct optable *t, struct buf *out)
 		}
 	}
 	print_rows(&p);
+}
+
+/* ---- whichever was asked for ------------------------------------------------------------------ */
+
+void optable_inform(const struct optable *t, enum opt_action action, const void *settings, struct buf *out)
+{
+	switch (action) {
+	case OPT_HELP:
+		optable_help(t, out);
+		break;
+	case OPT_VERSION:
+		buf_printf(out, "%s " NIGHTJAR_VERSION "\n", t->program);
+		break;
+	case OPT_PRINT_CONFIG:
+		optable_print(t, settings, out);
+		break;
+	case OPT_SAMPLE:
+		optable_sample(t, out);
+		break;
+	case OPT_REFERENCE:
+		optable_reference(t, out);
+		break;
+	case OPT_RUN:
+	case OPT_CHECK_CONFIG:
+		break;
+	}
 }

@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 
 #include "common/log.h"
-#include "common/version.h"
 #include "node-agent/agent.h"
 #include "node-agent/capture.h"
 
@@ -33,16 +32,11 @@ static int print(struct buf *text)
 	return r < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_CLEAN;
 }
 
-static int inform(int action, const struct agent_settings *settings)
+static int inform(enum opt_action action, const struct agent_settings *settings)
 {
 	struct buf text = {0};
 
-	if (action == OPT_HELP)
-		optable_help(&agent_options, &text);
-	else if (action == OPT_VERSION)
-		buf_printf(&text, PROGRAM " " NIGHTJAR_VERSION "\n");
-	else if (action == OPT_PRINT_CONFIG)
-		optable_print(&agent_options, settings, &text);
+	optable_inform(&agent_options, action, settings, &text);
 	return print(&text);
 }
 
@@ -89,7 +83,7 @@ int main(int argc, char **argv)
 		log_error("%s", e.text);
 		return EXIT_USAGE;
 	}
-	if (action != OPT_HELP && action != OPT_VERSION)
+	if (settings.log_level)
 		log_init(PROGRAM, level_of(settings.log_level));
 	code = action == OPT_RUN ? run(&settings, mode, &e) : EXIT_CLEAN;
 	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN && options_check_uplink(&settings, &e) < 0) {
@@ -97,7 +91,7 @@ int main(int argc, char **argv)
 		code = EXIT_USAGE;
 	}
 	if (code == EXIT_CLEAN && action != OPT_RUN)
-		code = inform(action, &settings);
+		code = inform((enum opt_action)action, &settings);
 	options_done(&settings);
 	return code;
 }

@@ -107,9 +107,29 @@ static void the_sample_file_reads_back_as_the_defaults(void **state)
 	}
 }
 
+static void the_reference_pages_are_those_of_the_tables(void **state)
+{
+	static const char *const pages[] = {"docs/options-agent.md", "docs/options-collector.md"};
+
+	(void)state;
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		_cleanup_(fclosep) FILE *page = fopen(pages[i], "re");
+		_cleanup_buf_ struct buf expected = {0};
+		char found[65536];
+		size_t len;
+
+		assert_non_null(page);
+		optable_reference(tables[i].table, &expected);
+		len = fread(found, 1, sizeof(found), page);
+		if (len != expected.len || memcmp(found, expected.data, len) != 0)
+			fail_msg("%s is not what the table says: run make docs", pages[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_reference_pages_are_those_of_the_tables),
 		cmocka_unit_test(no_name_is_taken_twice),
 		cmocka_unit_test(every_row_has_its_place_in_the_settings),
 		cmocka_unit_test(help_fits_a_terminal),
