@@ -1,6 +1,6 @@
-/* Process life: fork, exec and exit of processes (threads are not reported), and the birth of
- * cgroups, which is how a container's processes are told apart. All of it goes through one ring, so
- * that other classes can never push it out. */
+/* Process life: fork, exec and exit of processes (threads and the kernel's own are not reported), and
+ * the birth of cgroups, which is how a container's processes are told apart. All of it goes through
+ * one ring, so that other classes can never push it out. */
 #include "bpf/emit.bpf.h"
 #include "bpf/image.bpf.h"
 
@@ -10,7 +10,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 {
 	struct nj_fork *fork;
 
-	if (child->pid != child->tgid || should_drop_task((__u32)parent->tgid))
+	if (child->pid != child->tgid || child->flags & PF_KTHREAD || should_drop_task((__u32)parent->tgid))
 		return 0;
 	fork = emit_reserve(struct nj_fork, NJ_CLASS_PROCESS);
 	if (!fork)
@@ -57,7 +57,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	const struct signal_struct *signal = task->signal;
 	struct nj_exit *exit;
 
-	if (signal->live.counter != 0 || should_drop_task((__u32)task->tgid))
+	if (signal->live.counter != 0 || task->flags & PF_KTHREAD || should_drop_task((__u32)task->tgid))
 		return 0;
 	exit = emit_reserve(struct nj_exit, NJ_CLASS_PROCESS);
 	if (!exit)

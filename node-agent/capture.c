@@ -34,6 +34,9 @@ struct capture {
 	struct containers *containers;
 	struct proctable *processes;
 	uint64_t seq;
+	/* When the processes that ran already had been listed. A record from before whose process is
+	 * not known is of one that had ended by then: the watch begins with those that are listed. */
+	uint64_t begin_ns;
 	/* Counted here since start, and what of everything has been reported. */
 	uint64_t decode_lost[NJ_CLASS_MAX];
 	uint64_t unknown[NJ_CLASS_MAX];
@@ -150,14 +153,32 @@ static const struct process_def *actor(struct capture *c, const struct decoded *
 	bool unknown = false;
 	const struct process_def *process = proctable_of(c->processes, &d->head, &unknown);
 
-	c->unknown[decode_class_of(d->head.type)] += unknown;
+	c->unknown[decode_class_of(d->head.type)] += unknown && d->head.time > c->begin_ns;
 	return process;
 }
 
-static void on_exit_record(struct capture *c, const struct decoded *d)
+/* Whether anybody was told of the process that ends. An exec that fails past its point of no return
+ * (killed in the middle of it) has counted and was not reported: then it is the image before. */
+static bool find_ending(struct capture *c, struct decoded *d)
 {
-	const struct process_def *process = actor(c, d);
+	struct nj_task earlier = d->head.task;
 
+	if (proctable_find(c->processes, &d->head.task))
+		return true;
+	earlier.exec_count--;
+	if (!proctable_find(c->processes, &earlier))
+		return d->head.time > c->begin_ns;
+	d->head.task = earlier;
+	return true;
+}
+
+static void on_exit_record(struct capture *c, struct decoded *d)
+{
+	const struct process_def *process;
+
+	if (!find_ending(c, d))
+		return;
+	process = actor(c, d);
 	if (proctable_exit(c->processes, &d->head.task))
 		deliver(c, d, process, NULL);
 }
@@ -285,6 +306,8 @@ static int seed(struct capture *c, bool report)
 
 	if (r < 0)
 		return r;
+	if (c->begin_ns == 0)
+		c->begin_ns = clock_boot_ns();
 	count = cut_seeds(buf_bytes(&records), &seeds);
 	for (int i = 0; i < count; i++) {
 		const struct process_def *process;

@@ -17,10 +17,11 @@
 static const struct {
 	const char *name;
 	uint32_t class;
-	bool hook; /* attached for good; the rest are run by hand */
+	bool hook; /* attached for good, in this order; the rest are run by hand */
 } programs[] = {
-	{"process_fork", NJ_CLASS_PROCESS, true}, {"process_exec", NJ_CLASS_PROCESS, true},
-	{"process_exit", NJ_CLASS_PROCESS, true}, {"tcp_state", NJ_CLASS_TCP, true},
+	/* The end before the beginning: whoever is seen to begin is seen to end. */
+	{"process_exit", NJ_CLASS_PROCESS, true}, {"process_exec", NJ_CLASS_PROCESS, true},
+	{"process_fork", NJ_CLASS_PROCESS, true}, {"tcp_state", NJ_CLASS_TCP, true},
 	{"syscall_exit", NJ_CLASS_FILE, true},	  {"cgroup_made", NJ_CLASS_CGROUP, true},
 	{"seed_task", NJ_CLASS_PROCESS, false},	  {"seed_sockets", NJ_CLASS_TCP, false},
 	{"selftest_own", NJ_CLASS_PROCESS, false},

@@ -19,6 +19,7 @@ struct process {
 	struct container *container;
 	struct creds creds; /* as of now: def's are those at exec */
 	bool dead;	    /* ended or replaced */
+	bool ghost;	    /* dead, but its end has not been reported */
 };
 
 struct proctable {
@@ -265,8 +266,9 @@ bool proctable_exit(struct proctable *t, const struct nj_task *task)
 {
 	struct process *p = find(t, task);
 
-	if (!p || p->dead)
+	if (!p || (p->dead && !p->ghost))
 		return false;
+	p->ghost = false;
 	bury(t, p);
 	(void)table_remove(t->pids, &task->tgid);
 	return true;
@@ -325,6 +327,7 @@ const struct process_def *proctable_of(struct proctable *t, const struct nj_head
 {
 	const struct process_def *known = proctable_find(t, &head->task);
 	struct decoded bare = {.head = *head, .cwd = "", .file.path = "", .loginuid = LOGINUID_NONE};
+	struct process *ghost;
 
 	if (!known)
 		known = add_from_procfs(t, head);
@@ -332,7 +335,12 @@ const struct process_def *proctable_of(struct proctable *t, const struct nj_head
 		return known;
 	*ret_unknown = true;
 	bare.head.time = 0;
-	return proctable_exec(t, &bare);
+	(void)proctable_exec(t, &bare);
+	/* It is gone, and nothing says that its end is still to come: nothing may keep it for ever. */
+	ghost = find(t, &head->task);
+	ghost->ghost = true;
+	bury(t, ghost);
+	return &ghost->def;
 }
 
 void proctable_stats(const struct proctable *t, struct proctable_stats *ret_stats)

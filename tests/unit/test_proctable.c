@@ -223,6 +223,27 @@ static void one_that_proc_does_not_know_either_is_told_as_unknown(void **state)
 	proctable_free(t);
 }
 
+static void what_is_known_only_by_its_act_ends_once_and_does_not_stay(void **state)
+{
+	struct proctable *t = table_with(4 * PROCTABLE_GRACE, 0);
+	struct nj_head head = {.task = task(1001, 1)};
+	struct proctable_stats stats;
+	bool unknown = false;
+
+	(void)state;
+	(void)proctable_of(t, &head, &unknown);
+	assert_true(proctable_exit(t, &head.task));
+	assert_false(proctable_exit(t, &head.task));
+	for (uint32_t pid = 1002; pid <= 1001 + PROCTABLE_GRACE; pid++) {
+		head.task = task(pid, 1);
+		(void)proctable_of(t, &head, &unknown);
+	}
+	proctable_turn(t);
+	proctable_stats(t, &stats);
+	assert_int_equal(stats.count, PROCTABLE_GRACE);
+	proctable_free(t);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -259,6 +280,7 @@ int main(void)
 		cmocka_unit_test(past_the_budget_images_keep_only_a_beginning),
 		cmocka_unit_test(a_process_that_was_missed_is_read_from_proc),
 		cmocka_unit_test(one_that_proc_does_not_know_either_is_told_as_unknown),
+		cmocka_unit_test(what_is_known_only_by_its_act_ends_once_and_does_not_stay),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
