@@ -10,6 +10,7 @@
 #   make test       every suite, with a budget table and the closing line; SUITES="unit tsan" runs some
 #   make lint       layers, sizes, shell syntax, cppcheck
 #   make clean      remove build/
+#   make help       print this
 #
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
 # build/san-… instead.
@@ -71,7 +72,7 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	$(if $(shell command -v go),,golang-go)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test docs lint clean format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test docs lint clean help format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -241,5 +242,8 @@ format:
 
 clean:
 	rm -rf build
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 -include $(shell find build -name '*.d' 2>/dev/null)
