@@ -115,7 +115,10 @@ static int build_files(struct collector *c, struct err *e)
 static int build_delivery(struct collector *c, struct err *e)
 {
 	_cleanup_(freep) char *path = NULL;
-	struct deliver_config config = {.metrics = c->metrics, .queue_capacity = c->o->queue_alerts};
+	struct deliver_config config = {.metrics = c->metrics,
+					.queue_capacity = c->o->queue_alerts,
+					.limits = {.max_bytes = c->o->store_max_bytes,
+						   .max_age_ns = c->o->store_max_age_ns}};
 	int r;
 
 	if (asprintf(&path, "%s/alerts.db", c->o->data_dir) < 0)

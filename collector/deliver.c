@@ -1,9 +1,9 @@
 /* The alert thread; see deliver.h.
  *
  * One turn: take an alert from the queue, store it, make its JSON once, put it at the end of the
- * ring, then let every sink take what it has not taken yet. Each sink has a position of its own in
- * the ring, so one that is full (a broker that is down) holds back nobody else until the ring is
- * full; then the queue fills, and the detectors wait: nothing is dropped. */
+ * ring, then let every outlet take what it has not taken yet. When the ring is full, the outlets that
+ * hold it back go on from the store. Detectors wait only for the store, and for a sink that is full
+ * while the store refuses alerts. */
 #include "collector/deliver.h"
 
 #include <assert.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/outlet.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/proto_json.h"
@@ -20,38 +21,24 @@
 #define SINKS_MAX	8
 #define WAIT_BUSY_MS	50   /* a sink is full or waits for confirmations */
 #define WAIT_IDLE_MS	1000 /* sinks report trouble with their far side from poll */
+#define KEEP_NS		NS_PER_SEC /* between two looks at cursors and retention */
 #define ALERT_JSON_MAX	(1UL << 20)
-
-struct item {
-	struct alert *alert;
-	struct buf json;
-};
-
-struct outlet {
-	struct sink *sink;
-	uint64_t at; /* position of the next alert to take */
-	struct metric *delivered, *failed, *queued;
-};
 
 struct deliver {
 	struct store *store;
 	struct queue *queue;
 	bool replay;
+	struct store_limits limits;
 	pthread_t thread;
 	bool running;
 	uint64_t stop_at_ns; /* monotonic; set before the queue is closed */
+	uint64_t keep_ns;    /* monotonic; when to look at cursors and retention again */
+	bool trimming;	     /* there is more to delete */
 	struct outlet outlets[SINKS_MAX];
 	size_t outlet_count;
-	struct metric *alerts, *repeated, *unstored, *unwritable;
-	uint64_t first, next; /* positions in the ring: the oldest held, the next to fill */
-	size_t capacity;
-	struct item items[];
+	struct metric *alerts, *repeated, *unstored, *unwritable, *bytes, *old, *excess, *unsent;
+	struct ring ring;
 };
-
-static struct item *item_at(struct deliver *d, uint64_t position)
-{
-	return &d->items[position % d->capacity];
-}
 
 /* ---- taking one alert ---- */
 
@@ -70,11 +57,12 @@ static int set_timing(struct deliver *d, struct alert *a)
 	return 0;
 }
 
-/* True when the sinks are to have it. An alert that the disk refuses still reaches people. */
-static bool store(struct deliver *d, const struct alert *a)
+/* True when the sinks are to have it. An alert that the disk refuses (*row stays 0) still reaches
+ * people. */
+static bool store(struct deliver *d, const struct alert *a, uint64_t *row)
 {
 	struct err e = {0};
-	int r = store_put(d->store, &a->msg, &e);
+	int r = store_put(d->store, &a->msg, row, &e);
 
 	if (r == 0)
 		metric_add(d->repeated, 1);
@@ -85,7 +73,7 @@ static bool store(struct deliver *d, const struct alert *a)
 	return true;
 }
 
-static bool keep(struct deliver *d, struct alert *a)
+static bool keep(struct deliver *d, struct alert *a, uint64_t *row)
 {
 	int r = set_timing(d, a);
 
@@ -96,18 +84,18 @@ static bool keep(struct deliver *d, struct alert *a)
 		log_limited(LOG_LEVEL_ERROR, "alert %s is left as its detector made it: %s", a->msg.id,
 			    strerror(-r));
 	}
-	return store(d, a);
+	return store(d, a, row);
 }
 
-static bool prepare(struct deliver *d, struct alert *a, struct buf *json)
+static bool prepare(struct deliver *d, struct alert *a, struct ring_item *item)
 {
 	int r;
 
-	if (!keep(d, a))
+	if (!keep(d, a, &item->row))
 		return false;
-	r = proto_json_write(json, &a->msg.base);
+	r = proto_json_write(&item->json, &a->msg.base);
 	if (r == 0)
-		(void)buf_text(json);
+		(void)buf_text(&item->json);
 	if (r < 0) {
 		metric_add(d->unwritable, 1);
 		log_limited(LOG_LEVEL_ERROR, "cannot write alert %s as JSON: %s", a->msg.id, strerror(-r));
@@ -118,68 +106,115 @@ static bool prepare(struct deliver *d, struct alert *a, struct buf *json)
 static void take(struct deliver *d, struct alert *alert)
 {
 	_cleanup_(alert_freep) struct alert *a = alert;
-	struct buf json = buf_with_max(ALERT_JSON_MAX);
+	struct ring_item item = {.json = buf_with_max(ALERT_JSON_MAX)};
 
 	metric_add(d->alerts, 1);
-	if (!prepare(d, a, &json)) {
-		buf_done(&json);
+	if (!prepare(d, a, &item)) {
+		buf_done(&item.json);
 		return;
 	}
-	*item_at(d, d->next) = (struct item){.alert = take_ptr(a), .json = json};
-	d->next++;
+	item.alert = take_ptr(a);
+	*ring_at(&d->ring, d->ring.next++) = item;
+	for (size_t i = 0; i < d->outlet_count; i++)
+		outlet_note_item(&d->outlets[i], &d->ring);
 }
 
 /* ---- handing out ---- */
 
-static int publish(struct outlet *o, const struct item *item)
-{
-	const struct sink_alert a = {
-		.alert = &item->alert->msg,
-		.json = (const char *)item->json.data,
-		.json_len = (uint32_t)item->json.len,
-	};
-
-	return o->sink->type->publish(o->sink, &a);
-}
-
-/* True when the sink still owes something: alerts to take or confirmations to get. */
-static bool feed(struct deliver *d, struct outlet *o)
-{
-	struct sink_stats stats = {0};
-
-	o->sink->type->poll(o->sink);
-	while (o->at < d->next && publish(o, item_at(d, o->at)) != -EAGAIN)
-		o->at++;
-	o->sink->type->stats(o->sink, &stats);
-	metric_set(o->delivered, stats.delivered);
-	metric_set(o->failed, stats.failed);
-	metric_set(o->queued, stats.queued + (d->next - o->at));
-	return stats.queued > 0 || o->at < d->next;
-}
-
 static void release_taken(struct deliver *d)
 {
-	uint64_t oldest = d->next;
+	uint64_t oldest = d->ring.next;
 
 	for (size_t i = 0; i < d->outlet_count; i++)
 		oldest = d->outlets[i].at < oldest ? d->outlets[i].at : oldest;
-	for (; d->first < oldest; d->first++) {
-		struct item *item = item_at(d, d->first);
+	for (; d->ring.first < oldest; d->ring.first++) {
+		struct ring_item *item = ring_at(&d->ring, d->ring.first);
 
 		alert_free(take_ptr(item->alert));
 		buf_done(&item->json);
 	}
 }
 
-static bool feed_all(struct deliver *d)
+static bool is_full(const struct deliver *d)
 {
-	bool owing = false;
-
-	for (size_t i = 0; i < d->outlet_count; i++)
-		owing |= feed(d, &d->outlets[i]);
-	release_taken(d);
-	return owing;
+	return d->ring.next - d->ring.first == d->ring.capacity;
 }
+
+static void make_room(struct deliver *d)
+{
+	for (size_t i = 0; i < d->outlet_count; i++)
+		outlet_make_room(&d->outlets[i], &d->ring);
+	release_taken(d);
+}
+
+static enum outlet_state feed_all(struct deliver *d)
+{
+	enum outlet_state most = OUTLET_IDLE;
+
+	for (size_t i = 0; i < d->outlet_count; i++) {
+		enum outlet_state state = outlet_feed(&d->outlets[i], &d->ring);
+
+		most = state > most ? state : most;
+	}
+	release_taken(d);
+	return most;
+}
+
+/* ---- what is kept: cursors and retention ---- */
+
+static void save_cursors(struct deliver *d)
+{
+	for (size_t i = 0; i < d->outlet_count; i++)
+		outlet_save(&d->outlets[i]);
+}
+
+/* Rows up to this one no durable sink waits for. */
+static uint64_t sent_by_all(const struct deliver *d)
+{
+	uint64_t sent = UINT64_MAX;
+
+	for (size_t i = 0; i < d->outlet_count; i++) {
+		const struct outlet *o = &d->outlets[i];
+
+		if (o->sink->type->durable && o->confirmed < sent)
+			sent = o->confirmed;
+	}
+	return sent;
+}
+
+/* True when there is more to delete. */
+static bool trim(struct deliver *d)
+{
+	struct store_deleted deleted = {0};
+	struct err e = {0};
+	int r = store_trim(d->store, &d->limits, sent_by_all(d), clock_wall_ns(), &deleted, &e);
+
+	if (r < 0)
+		log_limited(LOG_LEVEL_ERROR, "%s", e.text);
+	if (deleted.unsent > 0)
+		log_limited(LOG_LEVEL_ERROR, "the alert store is at twice store.max_bytes: %u alerts that a sink "
+					     "waits for are deleted",
+			    deleted.unsent);
+	metric_add(d->old, deleted.old);
+	metric_add(d->excess, deleted.excess - deleted.unsent);
+	metric_add(d->unsent, deleted.unsent);
+	metric_set(d->bytes, store_bytes(d->store));
+	return r > 0;
+}
+
+static void keep_house(struct deliver *d)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (now < d->keep_ns)
+		return;
+	save_cursors(d);
+	d->trimming = trim(d);
+	if (!d->trimming)
+		d->keep_ns = now + KEEP_NS;
+}
+
+/* ---- the thread ---- */
 
 static bool past_deadline(const struct deliver *d)
 {
@@ -194,62 +229,61 @@ static void wait_a_turn(void)
 	(void)nanosleep(&turn, NULL);
 }
 
-/* One turn. False when there is nothing left to do. */
-static bool turn(struct deliver *d, bool *owing)
+static int wait_ms(enum outlet_state state)
 {
-	struct alert *a = NULL;
+	static const int ms[] = {
+		[OUTLET_IDLE] = WAIT_IDLE_MS, [OUTLET_WAITS] = WAIT_BUSY_MS, [OUTLET_MORE] = 0};
 
-	if (d->next - d->first < d->capacity)
-		a = queue_pop(d->queue, *owing ? WAIT_BUSY_MS : WAIT_IDLE_MS);
-	else
-		wait_a_turn();
+	return ms[state];
+}
+
+static struct alert *next_alert(struct deliver *d, enum outlet_state state)
+{
+	if (is_full(d))
+		make_room(d);
+	if (d->trimming && state == OUTLET_IDLE)
+		state = OUTLET_WAITS;
+	if (!is_full(d))
+		return queue_pop(d->queue, wait_ms(state));
+	wait_a_turn();
+	return NULL;
+}
+
+/* One turn. False when there is nothing left to do. */
+static bool turn(struct deliver *d, enum outlet_state *state)
+{
+	struct alert *a = next_alert(d, *state);
+
 	if (a)
 		take(d, a);
-	*owing = feed_all(d);
+	*state = feed_all(d);
+	keep_house(d);
 	if (a || !queue_is_closed(d->queue))
 		return true;
-	if (d->first == d->next && queue_length(d->queue) == 0)
+	if (past_deadline(d) || (*state == OUTLET_IDLE && queue_length(d->queue) == 0))
 		return false;
-	if (past_deadline(d))
-		return false;
-	wait_a_turn();
+	if (*state != OUTLET_MORE)
+		wait_a_turn();
 	return true;
 }
 
 static void *alert_thread(void *arg)
 {
 	struct deliver *d = arg;
-	bool owing = false;
+	enum outlet_state state = OUTLET_MORE;
 
-	while (turn(d, &owing))
+	while (turn(d, &state))
 		;
 	return NULL;
 }
 
 /* ---- life ---- */
 
-static struct metric *sink_metric(struct metrics *m, const struct sink *sink, const char *name, const char *help,
-				  bool gauge)
-{
-	char labels[64];
-
-	(void)snprintf(labels, sizeof(labels), "sink=\"%s\"", sink->type->name);
-	return gauge ? metrics_gauge(m, name, labels, help) : metrics_counter(m, name, labels, help);
-}
-
-static void add_outlet(struct deliver *d, struct metrics *m, struct sink *sink)
-{
-	struct outlet *o = &d->outlets[d->outlet_count++];
-
-	o->sink = sink;
-	o->delivered = sink_metric(m, sink, "nightjar_sink_delivered_total", "Alerts that a sink's far side has.",
-				   false);
-	o->failed = sink_metric(m, sink, "nightjar_sink_failed_total", "Alerts that a sink gave up.", false);
-	o->queued = sink_metric(m, sink, "nightjar_sink_waiting", "Alerts on their way through a sink.", true);
-}
-
 static void add_metrics(struct deliver *d, struct metrics *m)
 {
+	static const char deleted[] = "nightjar_store_deleted_total";
+	static const char deleted_help[] = "Alerts that were deleted from the store.";
+
 	d->alerts = metrics_counter(m, "nightjar_alerts_total", NULL, "Alerts that detectors made.");
 	d->repeated = metrics_counter(m, "nightjar_alerts_repeated_total", NULL,
 				      "Alerts that the store had already, so not sent again.");
@@ -257,6 +291,30 @@ static void add_metrics(struct deliver *d, struct metrics *m)
 				      "Alerts that were sent although the store failed.");
 	d->unwritable = metrics_counter(m, "nightjar_alerts_unwritable_total", NULL,
 					"Alerts in the store that could not be written as JSON.");
+	d->bytes = metrics_gauge(m, "nightjar_store_bytes", NULL, "Bytes that alerts take in the store.");
+	d->old = metrics_counter(m, deleted, "reason=\"age\"", deleted_help);
+	d->excess = metrics_counter(m, deleted, "reason=\"size\"", deleted_help);
+	d->unsent = metrics_counter(m, deleted, "reason=\"unsent\"", deleted_help);
+}
+
+static int build(struct deliver *d, const struct deliver_config *config, struct err *e)
+{
+	int r = 0;
+
+	add_metrics(d, config->metrics);
+	for (size_t i = 0; config->sinks[i] && r == 0; i++) {
+		assert(i < SINKS_MAX);
+		r = outlet_init(&d->outlets[i], config->sinks[i], d->store, config->metrics, e);
+		d->outlet_count += r == 0;
+	}
+	if (r < 0)
+		return r;
+	d->ring.items = calloc(config->queue_capacity, sizeof(d->ring.items[0]));
+	d->queue = queue_new(config->queue_capacity);
+	if (!d->queue || !d->ring.items)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = -pthread_create(&d->thread, NULL, alert_thread, d);
+	return r < 0 ? err_set(e, r, "cannot start the alert thread: %s", strerror(-r)) : 0;
 }
 
 int deliver_new(const struct deliver_config *config, struct deliver **ret_deliver, struct err *e)
@@ -265,22 +323,17 @@ int deliver_new(const struct deliver_config *config, struct deliver **ret_delive
 	int r;
 
 	assert(config->queue_capacity > 0);
-	d = calloc(1, sizeof(*d) + config->queue_capacity * sizeof(d->items[0]));
+	d = calloc(1, sizeof(*d));
 	if (!d)
 		return err_set(e, -ENOMEM, "out of memory");
-	d->capacity = config->queue_capacity;
+	d->ring.capacity = config->queue_capacity;
 	d->store = config->store;
+	d->limits = config->limits;
 	d->replay = config->replay;
-	d->queue = queue_new(config->queue_capacity);
-	add_metrics(d, config->metrics);
-	for (size_t i = 0; config->sinks[i]; i++) {
-		assert(i < SINKS_MAX);
-		add_outlet(d, config->metrics, config->sinks[i]);
-	}
-	r = d->queue ? -pthread_create(&d->thread, NULL, alert_thread, d) : -ENOMEM;
+	r = build(d, config, e);
 	if (r < 0) {
 		deliver_free(d);
-		return err_set(e, r, "cannot start the alert thread: %s", strerror(-r));
+		return r;
 	}
 	d->running = true;
 	*ret_deliver = d;
@@ -295,30 +348,32 @@ void deliver_submit(struct deliver *d, struct alert *alert)
 	alert_free(alert);
 }
 
-/* What the time did not suffice for is kept for the query API. */
-static int keep_rest(struct deliver *d)
+/* What the time did not suffice for is kept for the query API, and for durable sinks. */
+static void keep_rest(struct deliver *d)
 {
-	int count = 0;
+	for (struct alert *a; (a = queue_pop(d->queue, 0));) {
+		uint64_t row = 0;
 
-	for (struct alert *a; (a = queue_pop(d->queue, 0)); count++) {
-		(void)keep(d, a);
+		(void)keep(d, a, &row);
 		alert_free(a);
 	}
-	return count;
 }
 
 static int drain(struct deliver *d)
 {
-	int unconfirmed = keep_rest(d);
+	int worst = 0;
 
+	keep_rest(d);
 	for (size_t i = 0; i < d->outlet_count; i++) {
 		struct outlet *o = &d->outlets[i];
 		uint64_t now = clock_monotonic_ns();
 		int left_ms = d->stop_at_ns > now ? (int)((d->stop_at_ns - now) / NS_PER_MS) : 0;
+		int unconfirmed = o->sink->type->drain(o->sink, left_ms) + (int)outlet_owed(o, &d->ring);
 
-		unconfirmed += o->sink->type->drain(o->sink, left_ms) + (int)(d->next - o->at);
+		worst = unconfirmed > worst ? unconfirmed : worst;
 	}
-	return unconfirmed;
+	save_cursors(d);
+	return worst;
 }
 
 int deliver_stop(struct deliver *d, int timeout_ms)
@@ -335,12 +390,15 @@ void deliver_free(struct deliver *d)
 	if (!d)
 		return;
 	assert(!d->running);
-	for (; d->first < d->next; d->first++) {
-		alert_free(item_at(d, d->first)->alert);
-		buf_done(&item_at(d, d->first)->json);
+	for (; d->ring.first < d->ring.next; d->ring.first++) {
+		alert_free(ring_at(&d->ring, d->ring.first)->alert);
+		buf_done(&ring_at(&d->ring, d->ring.first)->json);
 	}
+	for (size_t i = 0; i < d->outlet_count; i++)
+		outlet_done(&d->outlets[i]);
 	for (struct alert *a; d->queue && (a = queue_pop(d->queue, 0));)
 		alert_free(a);
 	queue_free(d->queue);
+	free(d->ring.items);
 	free(d);
 }

@@ -12,6 +12,7 @@ struct options {
 	char *http_listen;
 	char *tls_ca, *tls_cert, *tls_key;
 	char *data_dir;
+	uint64_t store_max_bytes, store_max_age_ns;
 	uint64_t journal_cap, journal_segment, journal_buffer;
 	uint64_t grpc_threads, stage1_threads, stage2_threads;
 	uint64_t queue_batches, queue_alerts;

@@ -5,6 +5,7 @@
  * what it keeps. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -15,12 +16,14 @@ struct sink_alert {
 	const Nightjar__V1__Alert *alert;
 	const char *json; /* one object, no newline, terminated */
 	uint32_t json_len;
+	uint64_t row; /* of the store, ascending; 0: the store refused it */
 };
 
 struct sink_stats {
 	uint64_t delivered; /* acknowledged by the far side */
 	uint64_t failed;    /* given up */
 	uint64_t queued;    /* taken, not yet acknowledged */
+	uint64_t confirmed; /* durable sinks: no alert up to this row is owed any more; 0: none yet */
 };
 
 struct sink;
@@ -30,6 +33,9 @@ struct metrics;
 struct sink_type {
 	const char *name; /* as in the configuration */
 	const char *help; /* one sentence */
+	/* What it has not confirmed is sent again after a crash or a stop: its far side sees every alert
+	 * at least once. The others begin with what comes. */
+	bool durable;
 	/* 1: opened; 0: the options do not ask for it; negative with the sentence. */
 	int (*open)(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink,
 		    struct err *e);

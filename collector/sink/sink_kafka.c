@@ -11,6 +11,7 @@
 
 #include "collector/sink/kafka_record.h"
 #include "collector/sink/sink_kafka_setup.h"
+#include "collector/sink/window.h"
 #include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -20,10 +21,12 @@
 #define REPLACE_NS     (5 * NS_PER_SEC)
 #define PURGE_MS       2000
 #define DRAIN_SLICE_MS 20
+#define WINDOW	       16384 /* alerts on their way; with kafka.buffer the bound of what a crash repeats */
 
 /* A record that came back. */
 struct held {
 	struct held *next;
+	uint64_t ticket;
 	rd_kafka_headers_t *headers;
 	size_t key_len;
 	size_t value_len;
@@ -36,6 +39,7 @@ struct sink_kafka {
 	char name[256]; /* of the topic */
 	rd_kafka_t *rk;
 	struct sink_kafka_topic topic;
+	struct window *window;
 	struct held *held; /* oldest first */
 	struct held **held_end;
 	uint64_t held_count;
@@ -48,14 +52,16 @@ struct sink_kafka {
 
 struct record {
 	struct bytes key, value;
+	uint64_t ticket;
 	rd_kafka_headers_t *headers; /* taken only when it is queued */
 };
 
 /* ---- producing ---- */
 
-static void give_up(struct sink_kafka *s, struct bytes key, const char *why)
+static void give_up(struct sink_kafka *s, uint64_t ticket, struct bytes key, const char *why)
 {
 	s->failed++;
+	window_settle(s->window, ticket);
 	log_limited(LOG_LEVEL_ERROR, "kafka cannot take an alert of %.*s: %s", (int)key.len, (const char *)key.data, why);
 }
 
@@ -66,14 +72,14 @@ static int produce(struct sink_kafka *s, const struct record *r)
 	code = rd_kafka_producev(s->rk, RD_KAFKA_V_TOPIC(s->name),
 				 RD_KAFKA_V_KEY((void *)(uintptr_t)r->key.data, r->key.len),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.data, r->value.len),
-				 RD_KAFKA_V_HEADERS(r->headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-				 RD_KAFKA_V_END);
+				 RD_KAFKA_V_HEADERS(r->headers), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)r->ticket),
+				 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
 	switch (code) {
 	case RD_KAFKA_RESP_ERR_NO_ERROR:
 		s->in_flight++;
 		return 0;
 	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		give_up(s, r->key, "it is larger than a message may be");
+		give_up(s, r->ticket, r->key, "it is larger than a message may be");
 		return -EMSGSIZE;
 	case RD_KAFKA_RESP_ERR__FATAL:
 		s->broken = true;
@@ -93,7 +99,7 @@ static int publish(struct sink *sink, const struct sink_alert *alert)
 	int r;
 
 	/* What came back goes first, so that a workload's alerts keep their order. */
-	if (s->held || s->broken || !atomic_load(&s->topic.ready))
+	if (s->held || s->broken || window_is_full(s->window) || !atomic_load(&s->topic.ready))
 		return -EAGAIN;
 	kafka_record_fill(alert->alert, &fields);
 	record.headers = rd_kafka_headers_new(KAFKA_RECORD_HEADERS);
@@ -101,7 +107,10 @@ static int publish(struct sink *sink, const struct sink_alert *alert)
 		(void)rd_kafka_header_add(record.headers, fields.headers[i].name, -1, fields.headers[i].value, -1);
 	record.key = bytes_of_text(fields.key);
 	record.value = bytes_of(alert->json, alert->json_len);
+	record.ticket = window_add(s->window, alert->row);
 	r = produce(s, &record);
+	if (r == -EAGAIN)
+		window_take_back(s->window);
 	if (r < 0)
 		rd_kafka_headers_destroy(record.headers);
 	return r;
@@ -116,15 +125,20 @@ static void held_free(struct held *h)
 	free(h);
 }
 
+static uint64_t ticket_of(const rd_kafka_message_t *m)
+{
+	return (uint64_t)(uintptr_t)m->_private;
+}
+
 static void hold(struct sink_kafka *s, rd_kafka_message_t *m)
 {
 	struct held *h = malloc(sizeof(*h) + m->key_len + m->len);
 
 	if (!h) {
-		give_up(s, bytes_of(m->key, m->key_len), "out of memory");
+		give_up(s, ticket_of(m), bytes_of(m->key, m->key_len), "out of memory");
 		return;
 	}
-	*h = (struct held){.key_len = m->key_len, .value_len = m->len};
+	*h = (struct held){.ticket = ticket_of(m), .key_len = m->key_len, .value_len = m->len};
 	memcpy(h->data, m->key, m->key_len);
 	memcpy(h->data + m->key_len, m->payload, m->len);
 	(void)rd_kafka_message_detach_headers(m, &h->headers);
@@ -155,6 +169,7 @@ static void produce_held(struct sink_kafka *s)
 		const struct record record = {
 			.key = bytes_of(h->data, h->key_len),
 			.value = bytes_of(h->data + h->key_len, h->value_len),
+			.ticket = h->ticket,
 			.headers = h->headers,
 		};
 		int r = produce(s, &record);
@@ -178,13 +193,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 	s->in_flight--;
 	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		s->delivered++;
+		window_settle(s->window, ticket_of(m));
 		if (s->down)
 			log_info("kafka answers again");
 		s->down = false;
 		return;
 	}
 	if (m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-		give_up(s, bytes_of(m->key, m->key_len), rd_kafka_err2str(m->err));
+		give_up(s, ticket_of(m), bytes_of(m->key, m->key_len), rd_kafka_err2str(m->err));
 		return;
 	}
 	log_limited(LOG_LEVEL_WARNING, "kafka gave an alert back, it is sent again: %s", rd_kafka_err2str(m->err));
@@ -263,13 +279,13 @@ static void replace_producer(struct sink_kafka *s)
 	s->replace_ns = clock_monotonic_ns() + REPLACE_NS;
 	(void)rd_kafka_purge(old, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	(void)rd_kafka_flush(old, PURGE_MS);
+	if (s->in_flight > 0)
+		return; /* the rest comes back later */
 	if (open_producer(s, &e) < 0) {
 		s->rk = old;
 		log_limited(LOG_LEVEL_ERROR, "%s", e.text);
 		return;
 	}
-	s->failed += s->in_flight;
-	s->in_flight = 0;
 	rd_kafka_destroy(old);
 	s->broken = false;
 	s->held_retry_ns = 0;
@@ -304,7 +320,11 @@ static void stats(const struct sink *sink, struct sink_stats *ret_stats)
 	const struct sink_kafka *s = (const struct sink_kafka *)sink;
 
 	*ret_stats = (struct sink_stats){
-		.delivered = s->delivered, .failed = s->failed, .queued = s->in_flight + s->held_count};
+		.delivered = s->delivered,
+		.failed = s->failed,
+		.queued = s->in_flight + s->held_count,
+		.confirmed = window_settled_row(s->window),
+	};
 }
 
 static void free_sink(struct sink *sink)
@@ -318,6 +338,7 @@ static void free_sink(struct sink *sink)
 		rd_kafka_destroy(s->rk);
 	while (s->held)
 		drop_first_held(s);
+	window_free(s->window);
 	free(s);
 }
 
@@ -339,6 +360,9 @@ static int open_sink(const struct sink_options *options, struct metrics *metrics
 	s->base.type = &sink_kafka_type;
 	s->options = &options->kafka;
 	s->held_end = &s->held;
+	s->window = window_new(WINDOW);
+	if (!s->window)
+		return err_set(e, -ENOMEM, "out of memory");
 	if ((size_t)snprintf(s->name, sizeof(s->name), "%salerts", options->kafka.topic_prefix) >= sizeof(s->name))
 		return err_set(e, -EINVAL, "kafka.topic_prefix is longer than a topic's name may be");
 	r = open_producer(s, e);
@@ -360,6 +384,7 @@ static int open_sink(const struct sink_options *options, struct metrics *metrics
 const struct sink_type sink_kafka_type = {
 	.name = "kafka",
 	.help = "alerts as records of a Kafka topic, confirmed by the brokers",
+	.durable = true,
 	.open = open_sink,
 	.publish = publish,
 	.poll = poll_sink,

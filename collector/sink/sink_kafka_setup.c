@@ -226,9 +226,19 @@ static int make_ready(struct sink_kafka_topic *t, struct err *e)
 	return count < 0 ? count : 0;
 }
 
+/* Once for each reason: it is tried again every second, and may be for hours. */
+static void say_reason(const struct sink_kafka_topic *t, const struct err *e, struct err *said)
+{
+	if (!*e->text || strcmp(e->text, said->text) == 0)
+		return;
+	log_warning("cannot make the kafka topic '%s' yet: %s; alerts wait", t->name, e->text);
+	*said = *e;
+}
+
 static void *topic_thread(void *arg)
 {
 	struct sink_kafka_topic *t = arg;
+	struct err said = {0};
 
 	while (!atomic_load(&t->stop)) {
 		struct timespec slice = {.tv_nsec = SLICE_MS * 1000000L};
@@ -239,9 +249,7 @@ static void *topic_thread(void *arg)
 			atomic_store(&t->ready, true);
 			return NULL;
 		}
-		if (*e.text)
-			log_limited(LOG_LEVEL_WARNING, "cannot make the kafka topic '%s' yet: %s; alerts wait", t->name,
-				    e.text);
+		say_reason(t, &e, &said);
 		for (int i = 0; i < RETRY_SLICES && !atomic_load(&t->stop); i++)
 			(void)nanosleep(&slice, NULL);
 	}

@@ -1,5 +1,5 @@
 /* Alerts in SQLite: opening, the schema and its versions, writing one alert, reading one; see
- * store.h. Lists are in store_list.c.
+ * store.h. Lists are in store_list.c, rows as a queue in store_queue.c, retention in store_trim.c.
  *
  * An alert is its packed message plus the columns that lists filter by. All revisions are kept;
  * `latest` marks the newest one of each id, and the indexes hold only those. Working sizes: an
@@ -30,6 +30,11 @@ static const char *const migrations[] = {
 	"CREATE INDEX alert_node ON alert (node, time_ns, id) WHERE latest = 1;"
 	"CREATE TABLE technique (technique TEXT NOT NULL, alert INTEGER NOT NULL,"
 	" PRIMARY KEY (technique, alert)) WITHOUT ROWID;",
+
+	"ALTER TABLE alert ADD COLUMN stored_ns INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE alert SET stored_ns = time_ns;"
+	"CREATE INDEX technique_alert ON technique (alert);"
+	"CREATE TABLE sink_cursor (sink TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -56,7 +61,7 @@ int store_errno(int rc)
 	}
 }
 
-static int fail(sqlite3 *db, struct err *e, const char *act)
+int store_fail(sqlite3 *db, struct err *e, const char *act)
 {
 	int rc = sqlite3_extended_errcode(db);
 	const char *hint = "";
@@ -68,7 +73,7 @@ static int fail(sqlite3 *db, struct err *e, const char *act)
 
 static int run(sqlite3 *db, const char *sql, struct err *e, const char *act)
 {
-	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, e, act);
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(db, e, act);
 }
 
 /* ---- opening ---- */
@@ -79,11 +84,11 @@ static int read_number(sqlite3 *db, const char *sql, int *ret_value, struct err 
 	int r = 0;
 
 	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
-		return fail(db, e, "cannot read it");
+		return store_fail(db, e, "cannot read it");
 	if (sqlite3_step(stmt) == SQLITE_ROW)
 		*ret_value = sqlite3_column_int(stmt, 0);
 	else
-		r = fail(db, e, "cannot read it");
+		r = store_fail(db, e, "cannot read it");
 	(void)sqlite3_finalize(stmt);
 	return r;
 }
@@ -138,7 +143,7 @@ static int open_conn(struct store_conn *conn, const char *path, struct err *e)
 	if (!conn->db)
 		return err_set(e, -ENOMEM, "out of memory");
 	if (rc != SQLITE_OK)
-		return fail(conn->db, e, "cannot open it");
+		return store_fail(conn->db, e, "cannot open it");
 	(void)sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
 	return run(conn->db,
 		   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
@@ -150,28 +155,40 @@ static int prepare(struct store_conn *conn, const char *sql, sqlite3_stmt **ret_
 {
 	if (sqlite3_prepare_v3(conn->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL) == SQLITE_OK)
 		return 0;
-	return fail(conn->db, e, "cannot prepare a statement");
+	return store_fail(conn->db, e, "cannot prepare a statement");
 }
 
 static int prepare_all(struct store *s, struct err *e)
 {
-	int r = prepare(&s->write,
-			"INSERT INTO alert (id, revision, latest, time_ns, severity, rule, namespace, workload, node,"
-			" message) VALUES (?1, ?2, NOT EXISTS (SELECT 1 FROM alert WHERE id = ?1 AND revision > ?2),"
-			" ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-			&s->insert, e);
+	const struct {
+		struct store_conn *conn;
+		sqlite3_stmt **stmt;
+		const char *sql;
+	} rows[] = {
+		{&s->write, &s->insert,
+		 "INSERT INTO alert (id, revision, latest, time_ns, severity, rule, namespace, workload, node,"
+		 " message, stored_ns) VALUES (?1, ?2, NOT EXISTS (SELECT 1 FROM alert WHERE id = ?1 AND revision > ?2),"
+		 " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING"},
+		{&s->write, &s->supersede, "UPDATE alert SET latest = 0 WHERE id = ?1 AND revision < ?2 AND latest = 1"},
+		{&s->write, &s->technique, "INSERT OR IGNORE INTO technique (technique, alert) VALUES (?1, ?2)"},
+		{&s->write, &s->set_cursor, "INSERT OR REPLACE INTO sink_cursor (sink, row) VALUES (?1, ?2)"},
+		{&s->write, &s->cursor,
+		 "SELECT coalesce((SELECT row FROM sink_cursor WHERE sink = ?1), (SELECT max(row) FROM alert), 0)"},
+		{&s->write, &s->oldest, "SELECT row, stored_ns, (SELECT max(row) FROM alert) FROM alert ORDER BY row"},
+		{&s->write, &s->erase, "DELETE FROM alert WHERE row = ?1"},
+		{&s->write, &s->erase_techniques, "DELETE FROM technique WHERE alert = ?1"},
+		{&s->write, &s->pages,
+		 "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count,"
+		 " pragma_page_size"},
+		{s->reader, &s->get, "SELECT message FROM alert WHERE id = ?1 ORDER BY revision DESC LIMIT 1"},
+		{s->reader, &s->count, "SELECT count(*) FROM alert WHERE row > ?1"},
+		{s->reader, &s->next, "SELECT row, message FROM alert WHERE row > ?1 ORDER BY row LIMIT 1"},
+		{s->reader, &s->last, "SELECT coalesce(max(row), 0) FROM alert"},
+	};
+	int r = 0;
 
-	if (r == 0)
-		r = prepare(&s->write, "UPDATE alert SET latest = 0 WHERE id = ?1 AND revision < ?2 AND latest = 1",
-			    &s->supersede, e);
-	if (r == 0)
-		r = prepare(&s->write, "INSERT OR IGNORE INTO technique (technique, alert) VALUES (?1, ?2)",
-			    &s->technique, e);
-	if (r == 0)
-		r = prepare(s->reader, "SELECT message FROM alert WHERE id = ?1 ORDER BY revision DESC LIMIT 1",
-			    &s->get, e);
-	if (r == 0)
-		r = prepare(s->reader, "SELECT count(*) FROM alert", &s->count, e);
+	for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
+		r = prepare(rows[i].conn, rows[i].sql, rows[i].stmt, e);
 	return r;
 }
 
@@ -208,17 +225,19 @@ int store_open(const char *path, struct store **ret_store, struct err *e)
 	return 0;
 }
 
+static void close_conn(struct store_conn *conn)
+{
+	for (sqlite3_stmt *stmt; conn->db && (stmt = sqlite3_next_stmt(conn->db, NULL));)
+		(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close_v2(conn->db);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	(void)sqlite3_finalize(s->insert);
-	(void)sqlite3_finalize(s->supersede);
-	(void)sqlite3_finalize(s->technique);
-	(void)sqlite3_finalize(s->get);
-	(void)sqlite3_finalize(s->count);
-	(void)sqlite3_close_v2(s->read.db);
-	(void)sqlite3_close_v2(s->write.db); /* last: it folds the WAL into the file */
+	close_conn(&s->read);
+	close_conn(&s->write); /* last: it folds the WAL into the file */
 	(void)pthread_mutex_destroy(&s->read.lock);
 	(void)pthread_mutex_destroy(&s->write.lock);
 	buf_done(&s->packed);
@@ -227,7 +246,7 @@ void store_close(struct store *s)
 
 /* ---- one alert ---- */
 
-static int step_done(sqlite3_stmt *stmt)
+int store_step(sqlite3_stmt *stmt)
 {
 	int rc = sqlite3_step(stmt);
 
@@ -259,7 +278,8 @@ static int insert_alert(struct store *s, const Nightjar__V1__Alert *a)
 	bind_text(s->insert, 7, a->workload);
 	bind_text(s->insert, 8, a->node);
 	(void)sqlite3_bind_blob64(s->insert, 9, s->packed.data, s->packed.len, SQLITE_STATIC);
-	return step_done(s->insert);
+	(void)sqlite3_bind_int64(s->insert, 10, (int64_t)clock_wall_ns());
+	return store_step(s->insert);
 }
 
 static int supersede_older(struct store *s, const Nightjar__V1__Alert *a)
@@ -268,7 +288,7 @@ static int supersede_older(struct store *s, const Nightjar__V1__Alert *a)
 		return SQLITE_OK;
 	bind_text(s->supersede, 1, a->id);
 	(void)sqlite3_bind_int64(s->supersede, 2, a->revision);
-	return step_done(s->supersede);
+	return store_step(s->supersede);
 }
 
 static int insert_techniques(struct store *s, const Nightjar__V1__Alert *a, int64_t row)
@@ -278,27 +298,28 @@ static int insert_techniques(struct store *s, const Nightjar__V1__Alert *a, int6
 	for (size_t i = 0; a->attack && i < a->attack->n_techniques && rc == SQLITE_OK; i++) {
 		bind_text(s->technique, 1, a->attack->techniques[i]);
 		(void)sqlite3_bind_int64(s->technique, 2, row);
-		rc = step_done(s->technique);
+		rc = store_step(s->technique);
 	}
 	return rc;
 }
 
 /* Write lock held, within a transaction. 1: new. */
-static int put_rows(struct store *s, const Nightjar__V1__Alert *a, struct err *e)
+static int put_rows(struct store *s, const Nightjar__V1__Alert *a, int64_t *ret_row, struct err *e)
 {
 	sqlite3 *db = s->write.db;
 	int rc = insert_alert(s, a);
 
 	if (rc == SQLITE_OK && sqlite3_changes(db) == 0)
 		return 0;
+	*ret_row = sqlite3_last_insert_rowid(db);
 	if (rc == SQLITE_OK)
-		rc = insert_techniques(s, a, sqlite3_last_insert_rowid(db));
+		rc = insert_techniques(s, a, *ret_row);
 	if (rc == SQLITE_OK)
 		rc = supersede_older(s, a);
-	return rc == SQLITE_OK ? 1 : fail(db, e, "cannot store the alert");
+	return rc == SQLITE_OK ? 1 : store_fail(db, e, "cannot store the alert");
 }
 
-static int put_locked(struct store *s, const Nightjar__V1__Alert *a, struct err *e)
+static int put_locked(struct store *s, const Nightjar__V1__Alert *a, int64_t *ret_row, struct err *e)
 {
 	size_t size = protobuf_c_message_get_packed_size(&a->base);
 	uint8_t *room;
@@ -312,7 +333,7 @@ static int put_locked(struct store *s, const Nightjar__V1__Alert *a, struct err 
 	r = run(s->write.db, "BEGIN IMMEDIATE", e, "cannot store the alert");
 	if (r < 0)
 		return r;
-	r = put_rows(s, a, e);
+	r = put_rows(s, a, ret_row, e);
 	if (r == 1 && run(s->write.db, "COMMIT", e, "cannot commit the alert") == 0)
 		return 1;
 	if (r == 1)
@@ -321,16 +342,19 @@ static int put_locked(struct store *s, const Nightjar__V1__Alert *a, struct err 
 	return r;
 }
 
-int store_put(struct store *s, const Nightjar__V1__Alert *alert, struct err *e)
+int store_put(struct store *s, const Nightjar__V1__Alert *alert, uint64_t *ret_row, struct err *e)
 {
+	int64_t row = 0;
 	int r;
 
 	if (!alert->id || !*alert->id || strlen(alert->id) >= STORE_ID_MAX)
 		return err_set(e, -EINVAL, "cannot store the alert: its id is empty or longer than %d bytes",
 			       STORE_ID_MAX - 1);
 	(void)pthread_mutex_lock(&s->write.lock);
-	r = put_locked(s, alert, e);
+	r = put_locked(s, alert, &row, e);
 	(void)pthread_mutex_unlock(&s->write.lock);
+	if (r == 1 && ret_row)
+		*ret_row = (uint64_t)row;
 	return r;
 }
 
@@ -372,16 +396,4 @@ int store_get(struct store *s, const char *id, struct arena *arena, Nightjar__V1
 	(void)sqlite3_reset(s->get);
 	(void)pthread_mutex_unlock(&s->reader->lock);
 	return r;
-}
-
-uint64_t store_count(struct store *s)
-{
-	uint64_t count = 0;
-
-	(void)pthread_mutex_lock(&s->reader->lock);
-	if (sqlite3_step(s->count) == SQLITE_ROW)
-		count = (uint64_t)sqlite3_column_int64(s->count, 0);
-	(void)sqlite3_reset(s->count);
-	(void)pthread_mutex_unlock(&s->reader->lock);
-	return count;
 }

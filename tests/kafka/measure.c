@@ -59,7 +59,7 @@ static void measure_store(struct store *store, struct alert_sample *sample)
 
 		(void)snprintf(id, sizeof(id), "S%025d", i);
 		begun = clock_monotonic_ns();
-		if (store_put(store, &sample->alert, &e) != 1)
+		if (store_put(store, &sample->alert, NULL, &e) != 1)
 			die(e.text);
 		ns[i] = clock_monotonic_ns() - begun;
 	}

@@ -1,6 +1,7 @@
 """Reads records as `kcat -J` prints them and checks what tests/kafka/run asks for.
 
-usage: records.py count FILE N              N records, no id twice
+usage: records.py count FILE N              N alerts, none twice
+       records.py all FILE N                N alerts, perhaps some of them more than once
        records.py contract FILE PUBLISH STORE   key, headers, and the JSON that the store has
        records.py order FILE                ids ascend within each partition
 """
@@ -31,11 +32,16 @@ def read(path):
     return records
 
 
-def count(path, wanted):
+def every(path, wanted):
     records = read(path)
     ids = [(r["alert"]["id"], r["alert"].get("revision", 0)) for r in records]
     missing = int(wanted) - len(set(ids))
     assert missing == 0, f"{missing} alerts are missing"
+    return ids
+
+
+def count(path, wanted):
+    ids = every(path, wanted)
     assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} alerts came twice"
 
 
@@ -59,4 +65,4 @@ def order(path):
         last[partition] = ident
 
 
-{"count": count, "contract": contract, "order": order}[sys.argv[1]](*sys.argv[2:])
+{"count": count, "all": every, "contract": contract, "order": order}[sys.argv[1]](*sys.argv[2:])

@@ -136,7 +136,7 @@ static void put(struct rig *rig, int n)
 
 	(void)snprintf(id, sizeof(id), "%026d", n);
 	rig->sample.alert.id = id;
-	assert_int_equal(store_put(rig->store, &rig->sample.alert, &e), 1);
+	assert_int_equal(store_put(rig->store, &rig->sample.alert, NULL, &e), 1);
 }
 
 static void refused(struct rig *rig, const char *method, struct bytes request, int status, const char *sentence)
@@ -214,7 +214,7 @@ static void get_returns_what_was_stored(void **state)
 	struct bytes reply = {0};
 	struct err e = {0};
 
-	assert_int_equal(store_put(rig->store, &rig->sample.alert, &e), 1);
+	assert_int_equal(store_put(rig->store, &rig->sample.alert, NULL, &e), 1);
 	q.id = rig->sample.alert.id;
 	pack(&request, &q.base);
 	pack(&stored, &rig->sample.alert.base);

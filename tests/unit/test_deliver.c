@@ -19,7 +19,8 @@ struct fake {
 	pthread_cond_t changed;
 	int answer; /* of publish */
 	int seen;
-	uint64_t queued;
+	int disorder; /* rows that came after a later one */
+	uint64_t queued, row, confirmed;
 	char first[32], last[32], json[8192];
 	int64_t detected_ns;
 };
@@ -35,6 +36,8 @@ static int fake_publish(struct sink *sink, const struct sink_alert *a)
 		(void)snprintf(f->seen ? f->last : f->first, sizeof(f->last), "%s", a->alert->id);
 		(void)snprintf(f->json, sizeof(f->json), "%s", a->json);
 		f->detected_ns = a->alert->timing->detected_ns;
+		f->disorder += a->row && a->row <= f->row;
+		f->row = a->row ? a->row : f->row;
 	}
 	f->seen += r != -EAGAIN;
 	(void)pthread_cond_broadcast(&f->changed);
@@ -55,11 +58,22 @@ static int fake_drain(struct sink *sink, int timeout_ms)
 
 static void fake_stats(const struct sink *sink, struct sink_stats *ret_stats)
 {
-	*ret_stats = (struct sink_stats){.queued = ((const struct fake *)sink)->queued};
+	const struct fake *f = (const struct fake *)sink;
+
+	*ret_stats = (struct sink_stats){.queued = f->queued, .confirmed = f->confirmed};
 }
 
 static const struct sink_type fake_type = {
 	.name = "fake",
+	.publish = fake_publish,
+	.poll = fake_poll,
+	.drain = fake_drain,
+	.stats = fake_stats,
+};
+
+static const struct sink_type durable_type = {
+	.name = "durable",
+	.durable = true,
 	.publish = fake_publish,
 	.poll = fake_poll,
 	.drain = fake_drain,
@@ -89,20 +103,51 @@ struct rig {
 	struct sink *sinks[3];
 };
 
-static void start(struct rig *rig, size_t capacity, bool replay)
+static void fake_init(struct fake *f, const struct sink_type *type)
 {
-	struct deliver_config config = {.queue_capacity = capacity, .replay = replay};
+	*f = (struct fake){.base.type = type};
+	(void)pthread_mutex_init(&f->lock, NULL);
+	(void)pthread_cond_init(&f->changed, NULL);
+}
+
+/* On a store that is there already; the first sink is durable. */
+static void start_on(struct rig *rig, size_t capacity)
+{
+	struct deliver_config config = {.queue_capacity = capacity, .store = rig->store};
+	struct err e = {0};
+
+	rig->metrics = metrics_new();
+	config.metrics = rig->metrics;
+	config.sinks = rig->sinks;
+	assert_int_equal(deliver_new(&config, &rig->deliver, &e), 0);
+}
+
+static void start_of(struct rig *rig, const struct sink_type *first, size_t capacity)
+{
 	struct err e = {0};
 
 	*rig = (struct rig){0};
-	for (int i = 0; i < 2; i++) {
-		struct fake *f = i ? &rig->two : &rig->one;
+	fake_init(&rig->one, first);
+	fake_init(&rig->two, &fake_type);
+	rig->sinks[0] = &rig->one.base;
+	rig->sinks[1] = &rig->two.base;
+	assert_int_equal(store_open(":memory:", &rig->store, &e), 0);
+	start_on(rig, capacity);
+}
 
-		f->base.type = &fake_type;
-		(void)pthread_mutex_init(&f->lock, NULL);
-		(void)pthread_cond_init(&f->changed, NULL);
-		rig->sinks[i] = &f->base;
-	}
+static void start(struct rig *rig, size_t capacity)
+{
+	start_of(rig, &fake_type, capacity);
+}
+
+static void start_replay(struct rig *rig)
+{
+	struct deliver_config config = {.queue_capacity = 8, .replay = true};
+	struct err e = {0};
+
+	*rig = (struct rig){0};
+	fake_init(&rig->two, &fake_type);
+	rig->sinks[0] = &rig->two.base;
 	assert_int_equal(store_open(":memory:", &rig->store, &e), 0);
 	rig->metrics = metrics_new();
 	config.store = rig->store;
@@ -111,13 +156,20 @@ static void start(struct rig *rig, size_t capacity, bool replay)
 	assert_int_equal(deliver_new(&config, &rig->deliver, &e), 0);
 }
 
-static int stop(struct rig *rig, int timeout_ms)
+static int stop_deliver(struct rig *rig, int timeout_ms)
 {
 	int unconfirmed = deliver_stop(rig->deliver, timeout_ms);
 
 	deliver_free(rig->deliver);
-	store_close(rig->store);
 	metrics_free(rig->metrics);
+	return unconfirmed;
+}
+
+static int stop(struct rig *rig, int timeout_ms)
+{
+	int unconfirmed = stop_deliver(rig, timeout_ms);
+
+	store_close(rig->store);
 	return unconfirmed;
 }
 
@@ -136,7 +188,7 @@ static void a_full_sink_loses_nothing_and_holds_back_no_other(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 64, false);
+	start(&rig, 64);
 	fake_answer(&rig.one, -EAGAIN);
 	for (int i = 0; i < 50; i++)
 		deliver_submit(rig.deliver, made(i));
@@ -149,29 +201,137 @@ static void a_full_sink_loses_nothing_and_holds_back_no_other(void **state)
 	assert_int_equal(stop(&rig, 1000), 0);
 }
 
-static void *submit_many(void *arg)
+static void submit(struct rig *rig, int first, int end)
 {
-	for (int i = 0; i < 100; i++)
-		deliver_submit(arg, made(i));
+	for (int i = first; i < end; i++)
+		deliver_submit(rig->deliver, made(i));
+}
+
+static void nobody_waits_for_a_sink_that_stays_full(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, 4);
+	fake_answer(&rig.one, -EAGAIN);
+	submit(&rig, 0, 100);
+	fake_await(&rig.two, 100);
+	assert_int_equal(store_count(rig.store), 100);
+	fake_answer(&rig.one, 0);
+	fake_await(&rig.one, 100);
+	submit(&rig, 100, 150);
+	assert_int_equal(stop(&rig, 5000), 0);
+	assert_int_equal(rig.one.seen, 150);
+	assert_int_equal(rig.one.disorder, 0);
+	assert_string_equal(rig.one.last, "00000000000000000000000149");
+	assert_int_equal(rig.two.seen, 150);
+	assert_int_equal(rig.two.disorder, 0);
+}
+
+static void *submit_with_some_that_the_store_refuses(void *arg)
+{
+	for (int i = 0; i < 40; i++) {
+		struct alert *a = made(i);
+
+		if (i % 10 == 5)
+			a->msg.id = sample_text("");
+		deliver_submit(arg, a);
+	}
 	return NULL;
 }
 
-static void a_submitter_waits_when_the_ring_and_the_queue_are_full(void **state)
+static void what_the_store_refuses_waits_in_memory(void **state)
 {
 	struct rig rig;
 	pthread_t submitter;
 
 	(void)state;
-	start(&rig, 4, false);
+	start(&rig, 4);
 	fake_answer(&rig.one, -EAGAIN);
-	assert_int_equal(pthread_create(&submitter, NULL, submit_many, rig.deliver), 0);
-	fake_await(&rig.two, 4);
-	assert_true(store_count(rig.store) < 10);
+	assert_int_equal(
+		pthread_create(&submitter, NULL, submit_with_some_that_the_store_refuses, rig.deliver), 0);
+	fake_await(&rig.two, 8);
+	assert_true(store_count(rig.store) < 20); /* detectors wait: it is nowhere else */
 	fake_answer(&rig.one, 0);
 	(void)pthread_join(submitter, NULL);
 	assert_int_equal(stop(&rig, 5000), 0);
-	assert_int_equal(rig.one.seen, 100);
-	assert_int_equal(rig.two.seen, 100);
+	assert_int_equal(rig.one.seen, 40);
+	assert_int_equal(rig.two.seen, 40);
+	assert_int_equal(rig.one.disorder, 0);
+}
+
+/* From the store it has the same bytes that it has from memory. */
+static void what_comes_from_the_store_is_what_was_sent(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, 1);
+	fake_answer(&rig.one, -EAGAIN);
+	submit(&rig, 0, 3);
+	fake_await(&rig.two, 3);
+	fake_answer(&rig.one, 0);
+	fake_await(&rig.one, 3);
+	assert_int_equal(stop(&rig, 5000), 0);
+	assert_string_equal(rig.one.json, rig.two.json);
+}
+
+static void a_durable_sink_gets_after_a_crash_what_it_had_not_confirmed(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_of(&rig, &durable_type, 4);
+	submit(&rig, 0, 10);
+	fake_await(&rig.one, 10);
+	rig.one.confirmed = 7;
+	assert_int_equal(stop_deliver(&rig, 1000), 0);
+
+	fake_init(&rig.one, &durable_type);
+	start_on(&rig, 4);
+	fake_await(&rig.one, 3);
+	submit(&rig, 10, 12);
+	fake_await(&rig.one, 5);
+	assert_string_equal(rig.one.first, "00000000000000000000000007");
+	assert_string_equal(rig.one.last, "00000000000000000000000011");
+	assert_int_equal(rig.one.disorder, 0);
+	assert_int_equal(rig.two.seen, 12);
+	assert_int_equal(stop(&rig, 1000), 0);
+}
+
+static void what_a_durable_sink_never_took_comes_at_the_next_start(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_of(&rig, &durable_type, 4);
+	fake_answer(&rig.one, -EAGAIN);
+	submit(&rig, 0, 20);
+	fake_await(&rig.two, 20);
+	assert_int_equal(stop_deliver(&rig, 1), 20);
+	fake_answer(&rig.one, 0);
+	start_on(&rig, 4);
+	fake_await(&rig.one, 20);
+	assert_int_equal(rig.two.seen, 20);
+	assert_int_equal(stop(&rig, 1000), 0);
+}
+
+/* A sink that was confirmed once is told nothing twice. */
+static void what_is_confirmed_is_not_sent_again(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_of(&rig, &durable_type, 4);
+	submit(&rig, 0, 5);
+	fake_await(&rig.one, 5);
+	rig.one.confirmed = 5;
+	assert_int_equal(stop_deliver(&rig, 1000), 0);
+	start_on(&rig, 4);
+	submit(&rig, 5, 6);
+	fake_await(&rig.one, 6);
+	assert_int_equal(stop(&rig, 1000), 0);
+	assert_int_equal(rig.one.seen, 6);
 }
 
 static void a_refused_alert_is_passed_over(void **state)
@@ -179,7 +339,7 @@ static void a_refused_alert_is_passed_over(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 8, false);
+	start(&rig, 8);
 	fake_answer(&rig.one, -EMSGSIZE);
 	deliver_submit(rig.deliver, made(1));
 	fake_await(&rig.one, 1);
@@ -195,7 +355,7 @@ static void a_sink_that_stays_full_is_reported_at_the_end_and_all_is_stored(void
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 4, false);
+	start(&rig, 4);
 	fake_answer(&rig.one, -EAGAIN);
 	for (int i = 0; i < 6; i++)
 		deliver_submit(rig.deliver, made(i));
@@ -211,7 +371,7 @@ static void what_a_sink_could_not_confirm_is_counted_at_the_end(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 4, false);
+	start(&rig, 4);
 	rig.two.queued = 3;
 	assert_int_equal(stop(&rig, 10), 3);
 }
@@ -221,7 +381,7 @@ static void an_alert_made_again_is_sent_once(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 8, false);
+	start(&rig, 8);
 	deliver_submit(rig.deliver, made(1));
 	deliver_submit(rig.deliver, made(1));
 	deliver_submit(rig.deliver, made(2));
@@ -238,7 +398,7 @@ static void bytes_that_are_no_text_are_mended_before_they_are_stored(void **stat
 	Nightjar__V1__Alert *got = NULL;
 
 	(void)state;
-	start(&rig, 8, false);
+	start(&rig, 8);
 	a->msg.output = sample_text("cut \xe2\x82");
 	deliver_submit(rig.deliver, a);
 	fake_await(&rig.two, 1);
@@ -253,12 +413,12 @@ static void delivery_times_are_set_and_a_replay_leaves_them_out(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig, 8, false);
+	start(&rig, 8);
 	deliver_submit(rig.deliver, made(1));
 	fake_await(&rig.two, 1);
 	assert_true(rig.two.detected_ns > 0);
 	assert_int_equal(stop(&rig, 1000), 0);
-	start(&rig, 8, true);
+	start_replay(&rig);
 	deliver_submit(rig.deliver, made(1));
 	fake_await(&rig.two, 1);
 	assert_true(rig.two.detected_ns == 0);
@@ -276,7 +436,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_sink_loses_nothing_and_holds_back_no_other),
-		cmocka_unit_test(a_submitter_waits_when_the_ring_and_the_queue_are_full),
+		cmocka_unit_test(nobody_waits_for_a_sink_that_stays_full),
+		cmocka_unit_test(what_the_store_refuses_waits_in_memory),
+		cmocka_unit_test(what_comes_from_the_store_is_what_was_sent),
+		cmocka_unit_test(a_durable_sink_gets_after_a_crash_what_it_had_not_confirmed),
+		cmocka_unit_test(what_a_durable_sink_never_took_comes_at_the_next_start),
+		cmocka_unit_test(what_is_confirmed_is_not_sent_again),
 		cmocka_unit_test(a_refused_alert_is_passed_over),
 		cmocka_unit_test(a_sink_that_stays_full_is_reported_at_the_end_and_all_is_stored),
 		cmocka_unit_test(what_a_sink_could_not_confirm_is_counted_at_the_end),

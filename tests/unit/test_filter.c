@@ -118,7 +118,7 @@ static void matching_agrees_with_the_store(void **state)
 	(void)state;
 	alert_sample_fill(&s);
 	assert_int_equal(store_open(":memory:", &store, &e), 0);
-	assert_int_equal(store_put(store, &s.alert, &e), 1);
+	assert_int_equal(store_put(store, &s.alert, NULL, &e), 1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		_cleanup_(arena_freep) struct arena *arena = arena_new(0);
 		Google__Protobuf__Timestamp since = s.time, until = s.time;

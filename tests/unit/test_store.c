@@ -62,7 +62,7 @@ static int put(struct store *s, const Nightjar__V1__Alert *a)
 {
 	struct err e = {0};
 
-	return store_put(s, a, &e);
+	return store_put(s, a, NULL, &e);
 }
 
 static void write_file(const char *path, const char *text, size_t len)
@@ -172,7 +172,7 @@ static void a_file_damaged_in_the_middle_fails_and_does_not_crash(void **state)
 	r = store_open(p->path, &s, &e);
 	if (r == 0) {
 		assert_int_equal(store_get(s, ALERT_SAMPLE_ID, arena, &got), -EBADMSG);
-		assert_int_equal(store_put(s, &p->sample.alert, &e), -EBADMSG);
+		assert_int_equal(store_put(s, &p->sample.alert, NULL, &e), -EBADMSG);
 		store_close(s);
 	}
 	assert_non_null(strstr(e.text, "move the file away"));
@@ -193,12 +193,12 @@ static int fill_up(struct place *p)
 	p->sample.alert.id = id;
 	for (; r == 1 && stored < 10000; stored += r == 1) {
 		(void)snprintf(id, sizeof(id), "%026d", stored);
-		r = store_put(s, &p->sample.alert, &e);
+		r = store_put(s, &p->sample.alert, NULL, &e);
 	}
 	if (r >= 0 || !strstr(e.text, "the alert"))
 		return 11;
 	limit.rlim_cur = RLIM_INFINITY;
-	if (setrlimit(RLIMIT_FSIZE, &limit) < 0 || store_put(s, &p->sample.alert, &e) != 1)
+	if (setrlimit(RLIMIT_FSIZE, &limit) < 0 || store_put(s, &p->sample.alert, NULL, &e) != 1)
 		return 12;
 	r = store_count(s) == (uint64_t)stored + 1 ? 0 : 13;
 	store_close(s);
@@ -315,7 +315,7 @@ static void alerts_outlive_a_crash(void **state)
 	if (child == 0) {
 		struct err e = {0};
 
-		if (store_open(p->path, &s, &e) == 0 && store_put(s, &p->sample.alert, &e) == 1)
+		if (store_open(p->path, &s, &e) == 0 && store_put(s, &p->sample.alert, NULL, &e) == 1)
 			(void)raise(SIGKILL);
 		_exit(1);
 	}

@@ -28,7 +28,7 @@ static void put_at(struct store *s, struct alert_sample *sample, int n)
 	sample->alert.id = id;
 	sample->time.seconds = n;
 	sample->time.nanos = 0;
-	assert_int_equal(store_put(s, &sample->alert, &e), 1);
+	assert_int_equal(store_put(s, &sample->alert, NULL, &e), 1);
 }
 
 static size_t count_for(struct store *s, const Nightjar__V1__AlertFilter *filter)
@@ -268,7 +268,7 @@ static void alerts_of_one_moment_are_paged_by_id(void **state)
 
 		(void)snprintf(id, sizeof(id), "id%d", i);
 		a.alert.id = id;
-		assert_int_equal(store_put(s, &a.alert, &e), 1);
+		assert_int_equal(store_put(s, &a.alert, NULL, &e), 1);
 	}
 	do {
 		assert_int_equal(store_list(s, NULL, 2, token, arena, &list, &count, &token), 0);
