@@ -295,8 +295,8 @@ static void a_durable_sink_gets_after_a_crash_what_it_had_not_confirmed(void **s
 	assert_string_equal(rig.one.first, "00000000000000000000000007");
 	assert_string_equal(rig.one.last, "00000000000000000000000011");
 	assert_int_equal(rig.one.disorder, 0);
-	assert_int_equal(rig.two.seen, 12);
 	assert_int_equal(stop(&rig, 1000), 0);
+	assert_int_equal(rig.two.seen, 12);
 }
 
 static void what_a_durable_sink_never_took_comes_at_the_next_start(void **state)
@@ -312,8 +312,8 @@ static void what_a_durable_sink_never_took_comes_at_the_next_start(void **state)
 	fake_answer(&rig.one, 0);
 	start_on(&rig, 4);
 	fake_await(&rig.one, 20);
-	assert_int_equal(rig.two.seen, 20);
 	assert_int_equal(stop(&rig, 1000), 0);
+	assert_int_equal(rig.two.seen, 20);
 }
 
 /* A sink that was confirmed once is told nothing twice. */
