@@ -103,7 +103,12 @@ static const struct opt rows[] = {
 	{.key = "lateral_scan.window", .type = OPT_DURATION, .offset = AT(scan_window_ns), .fallback = "60s",
 	 .min = SEC, .max = 86400 * SEC, .help = "time that attempts are remembered, by the nodes' clocks"},
 	{.key = "lateral_scan.short", .type = OPT_DURATION, .offset = AT(scan_short_ns), .fallback = "2s",
-	 .max = 3600 * SEC, .help = "a connection closed sooner than this counts as a probe"},
+	 .max = 3600 * SEC, .help = "closed sooner than this, an answered attempt was only a probe; silent "
+	 "for longer, it has failed"},
+	{.key = "lateral_scan.answered", .type = OPT_COUNT, .offset = AT(scan_answered), .fallback = "50",
+	 .max = 100, .help = "what a probe that was answered counts, in percent of one that failed"},
+	{.key = "lateral_scan.share", .type = OPT_COUNT, .offset = AT(scan_share), .fallback = "25",
+	 .max = 100, .help = "percent of all targets tried that must count, or it is no scan"},
 	{.key = "alerts.repeat", .type = OPT_DURATION, .offset = AT(repeat_window_ns), .fallback = "10m",
 	 .min = SEC, .max = 30 * 86400 * SEC, .help = "silence after which the same finding is a new alert"},
 };
@@ -176,10 +181,14 @@ void collector_options_detect(const struct options *o, struct detect_options *re
 {
 	detect_options_default(ret_detect);
 	ret_detect->relay_hops_max = (uint32_t)o->relay_hops;
-	ret_detect->scan_addresses = (uint32_t)o->scan_addresses;
-	ret_detect->scan_ports = (uint32_t)o->scan_ports;
-	ret_detect->scan_window_ns = o->scan_window_ns;
-	ret_detect->scan_short_ns = o->scan_short_ns;
+	ret_detect->scan = (struct targets_options){
+		.window_ns = o->scan_window_ns,
+		.short_ns = o->scan_short_ns,
+		.addresses = (uint32_t)o->scan_addresses,
+		.ports = (uint32_t)o->scan_ports,
+		.answered_percent = (uint32_t)o->scan_answered,
+		.share_percent = (uint32_t)o->scan_share,
+	};
 	ret_detect->repeat_window_ns = o->repeat_window_ns;
 }
 

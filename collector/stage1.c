@@ -12,10 +12,28 @@
 
 #define DETECTORS_MAX 32U
 
+static const char *const evicted_labels[EVICTED_STATES] = {
+	[EVICTED_NODES] = "table=\"nodes\"",
+	[EVICTED_PROCESSES] = "table=\"processes\"",
+	[EVICTED_EXITED] = "table=\"processes_exited\"",
+	[EVICTED_PIDS] = "table=\"pids\"",
+	[EVICTED_ENDPOINTS] = "table=\"endpoints\"",
+	[EVICTED_TUPLES] = "table=\"local_connections\"",
+	[EVICTED_LISTENERS] = "table=\"listeners\"",
+	[EVICTED_WORKLOADS] = "table=\"workloads\"",
+	[EVICTED_HOLDERS] = "table=\"endpoint_holders\"",
+	[EVICTED_DESCRIPTORS] = "table=\"descriptors\"",
+	[EVICTED_PENDING] = "table=\"pending_interpreters\"",
+	[EVICTED_INTERPRETERS] = "table=\"interpreter_files\"",
+	[EVICTED_SCAN_TREES] = "table=\"scan_trees\"",
+	[EVICTED_SCAN_TARGETS] = "table=\"scan_targets\"",
+	[EVICTED_FINDINGS] = "table=\"credential_findings\"",
+};
+
 struct shard {
 	struct entities *entities;
 	void *states[DETECTORS_MAX];
-	uint64_t evicted; /* as counted so far */
+	struct evicted evicted; /* as counted so far */
 	uint64_t evicted_kept;
 };
 
@@ -25,8 +43,8 @@ struct stage1 {
 	struct shard *shards[STAGE1_SHARDS]; /* each touched by its thread only */
 	struct metric *events;
 	struct metric *unfed;
-	struct metric *evicted;
-	struct metric *evicted_marked;
+	struct metric *evicted[EVICTED_STATES];
+	struct metric *evicted_kept;
 };
 
 /* Everything that one batch's events have in common. */
@@ -88,11 +106,13 @@ struct stage1 *stage1_new(const struct detect_options *options, const struct sta
 				    "Events that went through entities and detectors.");
 	s->unfed = metrics_counter(metrics, "nightjar_stage1_dropped_total", "reason=\"memory\"",
 				   "Events that no detector saw.");
-	s->evicted = metrics_counter(metrics, "nightjar_entities_evicted_total", "marked=\"no\"",
-				     "Entities that newer ones pushed out.");
-	s->evicted_marked =
-		metrics_counter(metrics, "nightjar_entities_evicted_total", "marked=\"yes\"",
-				"Entities that newer ones pushed out.");
+	s->evicted_kept = metrics_counter(
+		metrics, "nightjar_state_evicted_watched_total", NULL,
+		"Entities that were part of a chain under watch, and that newer ones pushed out.");
+	for (size_t i = 0; i < EVICTED_STATES; i++)
+		s->evicted[i] =
+			metrics_counter(metrics, "nightjar_state_evicted_total", evicted_labels[i],
+					"State that made room for newer, by table.");
 	return s;
 }
 
@@ -134,13 +154,17 @@ static void feed_event(const struct turn *turn, const struct event *event)
 
 static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 {
+	const struct detector *const *registry = detect_registry();
 	struct entities_stats stats;
 
 	entities_stats(shard->entities, &stats);
+	for (size_t i = 0; registry[i]; i++)
+		if (registry[i]->evicted)
+			registry[i]->evicted(shard->states[i], &stats.evicted);
 	metric_add(s->events, events);
-	metric_add(s->evicted,
-		   stats.evicted - stats.evicted_kept - (shard->evicted - shard->evicted_kept));
-	metric_add(s->evicted_marked, stats.evicted_kept - shard->evicted_kept);
+	for (size_t i = 0; i < EVICTED_STATES; i++)
+		metric_add(s->evicted[i], stats.evicted.of[i] - shard->evicted.of[i]);
+	metric_add(s->evicted_kept, stats.evicted_kept - shard->evicted_kept);
 	shard->evicted = stats.evicted;
 	shard->evicted_kept = stats.evicted_kept;
 }

@@ -3,7 +3,7 @@
  * Observations wait in a heap per shard (1024, 1.5 KiB each; when it is full the earliest is
  * handled before its time, and counted). A workload's latest 512 distinct (address, port, source)
  * are kept, 256 workloads per shard. A scan that one process tree makes alone is stage 1's to
- * report: here it takes two sources. */
+ * report: here it takes two sources, and what stage 1 has reported of a source is left out. */
 #include "collector/stage2.h"
 
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "collector/detect/detectors.h"
+#include "collector/entity/evicted.h"
 #include "collector/entity/remote.h"
 #include "collector/verdict.h"
 #include "common/table.h"
@@ -22,7 +23,7 @@
 
 struct probe {
 	uint64_t address;
-	uint64_t source; /* hash of node and container */
+	uint64_t source; /* hash of node, container and session */
 	uint64_t wall_ns;
 	uint64_t port;
 };
@@ -53,6 +54,8 @@ struct stage2 {
 	struct metric *late;
 	struct metric *crowded;
 	struct metric *dropped;
+	struct metric *evicted_workloads;
+	struct metric *evicted_probes;
 };
 
 static void shard_free(struct shard *shard)
@@ -86,6 +89,8 @@ struct stage2 *stage2_new(const struct detect_options *options,
 {
 	static const char name[] = "nightjar_stage2_irregular_total";
 	static const char help[] = "Observations that were not handled in their order.";
+	static const char evicted[] = "nightjar_state_evicted_total";
+	static const char evicted_help[] = "State that made room for newer, by table.";
 	struct stage2 *s = calloc(1, sizeof(*s));
 
 	if (!s)
@@ -98,6 +103,10 @@ struct stage2 *stage2_new(const struct detect_options *options,
 	s->late = metrics_counter(metrics, name, "reason=\"late\"", help);
 	s->crowded = metrics_counter(metrics, name, "reason=\"crowded\"", help);
 	s->dropped = metrics_counter(metrics, name, "reason=\"memory\"", help);
+	s->evicted_workloads =
+		metrics_counter(metrics, evicted, "table=\"scan_workloads\"", evicted_help);
+	s->evicted_probes =
+		metrics_counter(metrics, evicted, "table=\"scan_workload_targets\"", evicted_help);
 	return s;
 }
 
@@ -166,11 +175,24 @@ static struct observation pop(struct shard *shard)
 
 static uint64_t source_of(const struct observation *o)
 {
-	return XXH3_64bits_withSeed(o->container_id, strlen(o->container_id),
-				    XXH3_64bits(o->node, strlen(o->node)));
+	uint64_t seed = XXH3_64bits_withSeed(o->node, strlen(o->node), o->session);
+
+	return XXH3_64bits_withSeed(o->container_id, strlen(o->container_id), seed);
 }
 
-static void remember(struct workload_scan *w, const struct probe *probe)
+static void leave_out(struct workload_scan *w, uint64_t source)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->probes[i].source != source)
+			w->probes[n++] = w->probes[i];
+	w->count = n;
+	w->next = 0;
+}
+
+/* True when another made room for it. */
+static bool remember(struct workload_scan *w, const struct probe *probe)
 {
 	for (uint32_t i = 0; i < w->count; i++) {
 		struct probe *p = &w->probes[i];
@@ -179,14 +201,15 @@ static void remember(struct workload_scan *w, const struct probe *probe)
 		    p->source != probe->source)
 			continue;
 		p->wall_ns = probe->wall_ns;
-		return;
+		return false;
 	}
 	if (w->count < PROBES) {
 		w->probes[w->count++] = *probe;
-		return;
+		return false;
 	}
 	w->probes[w->next] = *probe;
 	w->next = (w->next + 1) % PROBES;
+	return true;
 }
 
 static bool seen_before(const struct workload_scan *w, uint32_t end, const struct probe *p,
@@ -266,25 +289,38 @@ static void report(struct stage2 *s, struct workload_scan *w, const struct obser
 	verdict_output(a, "pods of %s/%s together tried %u %s within %u s", o->namespace,
 		       o->workload, targets,
 		       n.addresses >= n.ports ? "addresses on one port" : "ports of one address",
-		       (unsigned int)(s->options.scan_window_ns / 1000000000ULL));
+		       (unsigned int)(s->options.scan.window_ns / 1000000000ULL));
 	verdict_step(a, o->wall_ns, "connect", o->exec_id, "%s (%u) in %s on %s tried %s port %u",
 		     o->exe, o->pid, o->pod, o->node, ip, o->remote_port);
 	s->alert(s->ctx, a);
 }
 
+static struct workload_scan *workload(struct stage2 *s, struct shard *shard, const char *key)
+{
+	uint64_t before = evicted_of(shard->workloads);
+	struct workload_scan *w = table_put(shard->workloads, key, NULL);
+
+	metric_add(s->evicted_workloads, evicted_of(shard->workloads) - before);
+	return w;
+}
+
 static void handle(struct stage2 *s, struct shard *shard, const struct observation *o)
 {
-	struct workload_scan *w = table_put(shard->workloads, o->key, NULL);
+	struct workload_scan *w = workload(s, shard, o->key);
 	struct probe probe = {.address = remote_party(o->family, o->remote_ip),
 			      .source = source_of(o),
 			      .wall_ns = o->wall_ns,
 			      .port = o->remote_port};
 	struct extent n;
 
-	remember(w, &probe);
-	n = extent_of(w, &probe, s->options.scan_window_ns);
+	if (o->kind == OBSERVATION_CONNECT_EXPLAINED) {
+		leave_out(w, probe.source);
+		return;
+	}
+	metric_add(s->evicted_probes, remember(w, &probe));
+	n = extent_of(w, &probe, s->options.scan.window_ns);
 	if (!n.shared ||
-	    (n.addresses < s->options.scan_addresses && n.ports < s->options.scan_ports))
+	    (n.addresses < s->options.scan.addresses && n.ports < s->options.scan.ports))
 		return;
 	if (w->id[0] && w->last_ns + s->options.repeat_window_ns < o->wall_ns)
 		w->id[0] = '\0';

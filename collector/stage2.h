@@ -10,12 +10,15 @@
 
 #include "collector/stage1.h"
 
-#define STAGE2_SHARDS	64U
-#define STAGE2_KEY_MAX	192
-#define STAGE2_LATE_NS	200000000ULL /* the watermark follows the slowest node's time by this */
+#define STAGE2_SHARDS  64U
+#define STAGE2_KEY_MAX 192
+#define STAGE2_LATE_NS 200000000ULL /* the watermark follows the slowest node's time by this */
 
 enum observation_kind {
-	OBSERVATION_CONNECT_ATTEMPT = 1, /* key workload:CLUSTER/NAMESPACE/WORKLOAD; remote is set */
+	/* key workload:CLUSTER/NAMESPACE/WORKLOAD; remote is set */
+	OBSERVATION_CONNECT_ATTEMPT = 1,
+	/* Stage 1 has reported this lineage: what it did is explained, and counts no more. */
+	OBSERVATION_CONNECT_EXPLAINED,
 };
 
 /* One step that a detector of stage 1 matched; fixed size. */
@@ -29,6 +32,7 @@ struct observation {
 	char boot_id[40];
 	uint64_t exec_id;
 	uint32_t pid;
+	uint32_t session; /* with node and container: the lineage */
 	char exe[256];
 	char container_id[65];
 	char namespace[64];

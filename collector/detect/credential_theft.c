@@ -248,6 +248,12 @@ static void handle(void *state, const struct detect_context *ctx)
 		note(state, ctx, &act);
 }
 
+static void evicted(const void *state, struct evicted *counts)
+{
+	counts->of[EVICTED_FINDINGS] =
+		evicted_of(((const struct credential_theft *)state)->findings);
+}
+
 static const char *const tactics[] = {"TA0006", NULL};
 static const char *const techniques[] = {"T1003.007", "T1003.008", "T1528", "T1552.001",
 					 "T1552.004", "T1552.007", NULL};
@@ -265,5 +271,6 @@ const struct detector credential_theft_detector = {
 	.state_size = sizeof(struct credential_theft),
 	.init = init,
 	.handle = handle,
+	.evicted = evicted,
 	.done = done,
 };

@@ -9,19 +9,18 @@
 #include <stdint.h>
 
 #include "collector/baseline/baseline.h"
+#include "collector/detect/targets.h"
+#include "collector/entity/evicted.h"
 #include "collector/stage1.h"
 
 struct detect_options {
-	uint32_t relay_hops_max;   /* reverse_shell: processes between interpreter and party */
-	uint32_t scan_addresses;   /* lateral_scan: distinct addresses on one port */
-	uint32_t scan_ports;	   /* lateral_scan: distinct ports of one address */
-	uint64_t scan_window_ns;   /* lateral_scan: both within this, event time */
-	uint64_t scan_short_ns;	   /* lateral_scan: a connection closed sooner counts as a probe */
-	uint64_t repeat_window_ns; /* silence after which the same finding is a new alert */
+	uint32_t relay_hops_max;     /* reverse_shell: processes between interpreter and party */
+	struct targets_options scan; /* lateral_scan */
+	uint64_t repeat_window_ns;   /* silence after which the same finding is a new alert */
 	const struct baseline *baseline; /* NULL: everything is unknown */
 };
 
-/* 4 hops, 20 addresses, 30 ports, 60 s, 2 s, 10 min. */
+/* 4 hops; 20 addresses, 30 ports, 60 s, 2 s, an answer counts half, 25 % must count; 10 min. */
 void detect_options_default(struct detect_options *ret_options);
 
 struct entities;
@@ -52,6 +51,8 @@ struct detector {
 	size_t state_size;		     /* zeroed at start; 0: none */
 	int (*init)(void *state) must_check; /* NULL: nothing to do */
 	void (*handle)(void *state, const struct detect_context *ctx);
+	/* Sets the entries of the tables that are its own. NULL: none. */
+	void (*evicted)(const void *state, struct evicted *counts);
 	void (*done)(void *state); /* NULL: nothing to do */
 };
 

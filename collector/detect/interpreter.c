@@ -81,6 +81,7 @@ static const struct interpreter *identify(struct interpreter_files *files,
 	if (!row)
 		return row_of_file(files, image);
 	if (image->inode && !row_of_file(files, image)) {
+		files->evicted += files->list[files->next].inode != 0;
 		files->list[files->next].device = image->device;
 		files->list[files->next].inode = image->inode;
 		files->list[files->next].row = (uint32_t)(row - interpreters);

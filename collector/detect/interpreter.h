@@ -17,6 +17,7 @@ struct interpreter_files {
 		uint32_t row;
 	} list[INTERPRETER_FILES];
 	uint32_t next;
+	uint64_t evicted;
 };
 
 /* Is it one, and does it read its commands from descriptor 0? Learns the file's identity. */

@@ -2,52 +2,39 @@
  * address, within a sliding window of event time.
  *
  * A tree is a session: a shell's sweep is a process per connection. What counts is an attempt that
- * is not answered, or a connection closed at once: who talks to many servers (browser, monitoring,
- * mesh) keeps his connections. Only TCP: resolvers connect UDP sockets to every address they find.
+ * fails and, for half, an answer that is left at once by a program that was started later than the
+ * service it runs in: who talks to many servers (monitoring, mesh, health checks, browser) is
+ * answered by most, and is what its container or service is there to run. Only TCP: resolvers
+ * connect UDP sockets to every address they find.
  *
- * Per tree the latest 256 distinct (address, port), 8 KiB; per shard 512 trees, the least recently
- * used goes. One alert per scan; it is revised each time its targets have doubled. */
+ * Per shard 512 trees of 256 targets (targets.h), the least recently used goes. One alert per scan;
+ * it is revised each time its targets have doubled. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "collector/detect/detectors.h"
+#include "collector/detect/targets.h"
 #include "collector/entity/entities.h"
 #include "collector/stage2.h"
 #include "collector/verdict.h"
 
-#define TREES  512U
-#define PROBES 256U
-
-enum probe_state {
-	PROBE_TRIED = 1, /* no answer yet: counts */
-	PROBE_OPEN,	 /* answered and in use: does not count */
-	PROBE_DONE,	 /* refused, timed out or closed at once: counts */
-};
-
-struct probe {
-	uint64_t address; /* remote_party */
-	uint64_t cookie;
-	uint64_t time_ns; /* of the latest change, boot clock */
-	uint16_t port;
-	uint8_t state;
-};
+#define TREES 512U
 
 struct tree {
 	struct process_key actor; /* who tried last, by the image that it executed itself */
-	struct probe probes[PROBES];
-	uint32_t probe_count;
-	uint32_t next; /* the oldest one, once all are used */
+	struct targets targets;
 	/* The scan that was reported; id "" when none. */
 	char id[VERDICT_ID_SIZE];
 	uint32_t revision;
-	uint32_t targets;
+	uint32_t counted;
 	uint32_t next_report;
 	uint64_t last_ns;
 };
 
 struct lateral_scan {
 	struct table *trees;
+	uint64_t targets_evicted;
 };
 
 struct tree_key {
@@ -55,9 +42,12 @@ struct tree_key {
 	uint32_t session;
 };
 
-struct count {
-	uint32_t addresses; /* that the port was tried on */
-	uint32_t ports;	    /* that the address was tried on */
+/* What the latest attempt or outcome is a part of. */
+struct extent {
+	struct targets_extent port;
+	struct targets_extent address;
+	bool sweep;
+	bool port_scan;
 };
 
 static int init(void *state)
@@ -77,48 +67,6 @@ static void done(void *state)
 	table_free(((struct lateral_scan *)state)->trees);
 }
 
-static struct probe *probe_find(struct tree *t, uint64_t address, uint16_t port)
-{
-	for (uint32_t i = 0; i < t->probe_count; i++)
-		if (t->probes[i].address == address && t->probes[i].port == port)
-			return &t->probes[i];
-	return NULL;
-}
-
-static struct probe *probe_of_socket(struct tree *t, uint64_t cookie)
-{
-	for (uint32_t i = 0; i < t->probe_count; i++)
-		if (t->probes[i].cookie == cookie)
-			return &t->probes[i];
-	return NULL;
-}
-
-static struct probe *probe_add(struct tree *t)
-{
-	struct probe *p;
-
-	if (t->probe_count < PROBES)
-		return &t->probes[t->probe_count++];
-	p = &t->probes[t->next];
-	t->next = (t->next + 1) % PROBES;
-	return p;
-}
-
-static struct count count(const struct tree *t, const struct probe *of, uint64_t window_ns)
-{
-	struct count n = {0};
-
-	for (uint32_t i = 0; i < t->probe_count; i++) {
-		const struct probe *p = &t->probes[i];
-
-		if (p->state == PROBE_OPEN || p->time_ns + window_ns < of->time_ns)
-			continue;
-		n.addresses += p->port == of->port;
-		n.ports += p->address == of->address;
-	}
-	return n;
-}
-
 /* The image that acts: a subshell acts for the shell that forked it. */
 static struct process *actor_of(const struct detect_context *ctx, struct process *p)
 {
@@ -132,26 +80,38 @@ static struct process *actor_of(const struct detect_context *ctx, struct process
 	return p;
 }
 
-static void tell(struct alert *a, const struct detect_context *ctx, const struct process *p,
-		 const struct endpoint_object *o, struct count n)
+static struct extent extent_of(const struct tree *t, const struct target *of,
+			       const struct targets_options *options)
 {
-	const struct detect_options *opt = ctx->options;
-	unsigned int seconds = (unsigned int)(opt->scan_window_ns / 1000000000ULL);
+	struct extent n = {.port = targets_on_port(&t->targets, of, options->window_ns),
+			   .address = targets_at_address(&t->targets, of, options->window_ns)};
+
+	n.sweep = targets_is_sweep(&n.port, options);
+	n.port_scan = targets_is_port_scan(&n.address, options);
+	return n;
+}
+
+static void tell(struct alert *a, const struct detect_context *ctx, const struct process *p,
+		 const struct endpoint_object *o, const struct extent *n)
+{
+	unsigned int seconds = (unsigned int)(ctx->options->scan.window_ns / 1000000000ULL);
+	uint32_t addresses = n->port.failed + n->port.left, ports = n->address.failed;
 	char ip[REMOTE_TEXT_MAX];
 
 	remote_format_ip(o->family, o->remote_ip, ip);
-	verdict_evidence(a, "addresses_on_port", "%u", n.addresses);
-	verdict_evidence(a, "ports_of_address", "%u", n.ports);
+	verdict_evidence(a, "addresses_on_port", "%u", addresses);
+	verdict_evidence(a, "addresses_without_answer", "%u", n->port.failed);
+	verdict_evidence(a, "ports_of_address", "%u", ports);
 	verdict_evidence(a, "window_seconds", "%u", seconds);
 	verdict_evidence(a, "latest_target", "%s port %u", ip, o->remote_port);
-	if (n.addresses >= opt->scan_addresses) {
+	if (n->sweep) {
 		verdict_output(a, "%s (pid %u) on %s tried port %u on %u addresses within %u s",
 			       image_exe(p->image), p->key.pid, ctx->node->node, o->remote_port,
-			       n.addresses, seconds);
+			       addresses, seconds);
 	} else {
 		verdict_remote(a, ip, o->remote_port);
 		verdict_output(a, "%s (pid %u) on %s tried %u ports of %s within %u s",
-			       image_exe(p->image), p->key.pid, ctx->node->node, n.ports, ip,
+			       image_exe(p->image), p->key.pid, ctx->node->node, ports, ip,
 			       seconds);
 	}
 	verdict_step(a, ctx->wall_ns, event_kind_name(ctx->event->kind), p->exec_id,
@@ -159,80 +119,18 @@ static void tell(struct alert *a, const struct detect_context *ctx, const struct
 		     p->key.pid, ip, o->remote_port, a->msg.count);
 }
 
-static void report(struct tree *t, const struct detect_context *ctx,
-		   const struct endpoint_object *o, struct count n)
-{
-	struct process *actor = process_find(ctx->entities, &t->actor);
-	struct process *p = actor ? actor : ctx->process;
-	struct alert *a = p ? verdict_of(&lateral_scan_detector, ctx, p) : NULL;
-
-	if (!a)
-		return;
-	if (t->id[0]) {
-		verdict_revise(a, t->id, ++t->revision, t->targets);
-	} else {
-		(void)snprintf(t->id, sizeof(t->id), "%s", a->msg.id);
-		t->revision = 0;
-		t->targets = n.addresses > n.ports ? n.addresses : n.ports;
-		a->msg.count = t->targets;
-	}
-	t->next_report = t->targets * 2;
-	p->marks |= PROCESS_REPORTED;
-	tell(a, ctx, p, o, n);
-	ctx->out->alert(ctx->out->ctx, a);
-}
-
-/* A probe came to count: is it a scan now, or has a reported one grown? */
-static void judge(struct tree *t, const struct detect_context *ctx, const struct endpoint_object *o,
-		  const struct probe *probe, bool is_new)
-{
-	struct count n = count(t, probe, ctx->options->scan_window_ns);
-	bool scans =
-		n.addresses >= ctx->options->scan_addresses || n.ports >= ctx->options->scan_ports;
-
-	if (t->id[0] && t->last_ns + ctx->options->repeat_window_ns < probe->time_ns)
-		t->id[0] = '\0';
-	if (scans)
-		t->last_ns = probe->time_ns;
-	if (t->id[0])
-		t->targets += is_new;
-	if (scans && (!t->id[0] || t->targets >= t->next_report))
-		report(t, ctx, o, n);
-}
-
-static void attempt(struct lateral_scan *ls, const struct detect_context *ctx,
-		    struct endpoint_object *o)
-{
-	struct process *p = ctx->process;
-	struct tree_key key = {.node = p->key.node,
-			       .session = p->session ? p->session : p->key.pid};
-	struct tree *t = table_put(ls->trees, &key, NULL);
-	uint64_t address = remote_party(o->family, o->remote_ip);
-	struct probe *probe = probe_find(t, address, o->remote_port);
-	bool is_new = !probe;
-
-	if (is_new)
-		probe = probe_add(t);
-	*probe = (struct probe){.address = address,
-				.cookie = o->key.id,
-				.time_ns = ctx->event->time_ns,
-				.port = o->remote_port,
-				.state = PROBE_TRIED};
-	o->scan_session = key.session;
-	t->actor = actor_of(ctx, p)->key;
-	judge(t, ctx, o, probe, is_new);
-}
-
 /* What several pods of a workload try together is for stage 2 to see. */
 static void observe(const struct detect_context *ctx, const struct endpoint_object *o,
-		    const struct process *p)
+		    const struct process *p, bool explained)
 {
 	const struct workload *w = p ? workload_find(ctx->entities, p->container) : NULL;
-	struct observation ob = {.kind = OBSERVATION_CONNECT_ATTEMPT,
+	struct observation ob = {.kind = explained ? OBSERVATION_CONNECT_EXPLAINED
+						   : OBSERVATION_CONNECT_ATTEMPT,
 				 .wall_ns = ctx->wall_ns,
 				 .seq = ctx->event->seq,
 				 .family = o->family,
-				 .remote_port = o->remote_port};
+				 .remote_port = o->remote_port,
+				 .session = o->scan_session};
 
 	if (!w || w->host || !w->workload[0] || !ctx->out->observe)
 		return;
@@ -252,29 +150,107 @@ static void observe(const struct detect_context *ctx, const struct endpoint_obje
 	ctx->out->observe(ctx->out->ctx, &ob);
 }
 
+static void report(struct tree *t, const struct detect_context *ctx,
+		   const struct endpoint_object *o, const struct extent *n)
+{
+	struct process *actor = process_find(ctx->entities, &t->actor);
+	struct process *p = actor ? actor : ctx->process;
+	struct alert *a = p ? verdict_of(&lateral_scan_detector, ctx, p) : NULL;
+
+	if (!a)
+		return;
+	if (t->id[0]) {
+		verdict_revise(a, t->id, ++t->revision, t->counted);
+	} else {
+		(void)snprintf(t->id, sizeof(t->id), "%s", a->msg.id);
+		t->revision = 0;
+		t->counted = n->sweep ? n->port.failed + n->port.left : n->address.failed;
+		a->msg.count = t->counted;
+		observe(ctx, o, p, true);
+	}
+	t->next_report = t->counted * 2;
+	p->marks |= PROCESS_REPORTED;
+	tell(a, ctx, p, o, n);
+	ctx->out->alert(ctx->out->ctx, a);
+}
+
+/* A target may have come to count: is it a scan now, or has a reported one grown? */
+static void judge(struct tree *t, const struct detect_context *ctx, const struct endpoint_object *o,
+		  const struct target *target, uint32_t come)
+{
+	struct extent n = extent_of(t, target, &ctx->options->scan);
+	bool scans = n.sweep || n.port_scan;
+
+	if (t->id[0] && t->last_ns + ctx->options->repeat_window_ns < target->seen_ns)
+		t->id[0] = '\0';
+	if (scans)
+		t->last_ns = target->seen_ns;
+	if (t->id[0])
+		t->counted += come;
+	if (scans && (!t->id[0] || t->counted >= t->next_report))
+		report(t, ctx, o, &n);
+}
+
+static void attempt(struct lateral_scan *ls, const struct detect_context *ctx,
+		    struct endpoint_object *o)
+{
+	struct process *p = ctx->process, *actor = actor_of(ctx, p);
+	const struct workload *w = workload_find(ctx->entities, p->container);
+	uint64_t now_ns = ctx->event->time_ns;
+	struct tree_key key = {.node = p->key.node,
+			       .session = p->session ? p->session : p->key.pid};
+	struct tree *t = table_put(ls->trees, &key, NULL);
+	struct target *target;
+	bool evicted;
+
+	target = targets_try(&t->targets, remote_party(o->family, o->remote_ip), o->remote_port,
+			     o->key.id, now_ns, &evicted);
+	target->ordinary = w && workload_is_original(w, actor);
+	ls->targets_evicted += evicted;
+	o->scan_session = key.session;
+	t->actor = actor->key;
+	judge(t, ctx, o, target, targets_age(&t->targets, now_ns, ctx->options->scan.short_ns));
+}
+
+/* Too little for a scan so far; together with others' failures it may be one. */
+static void share(const struct tree *t, const struct detect_context *ctx,
+		  const struct endpoint_object *o, const struct target *target)
+{
+	const struct targets_options *options = &ctx->options->scan;
+	struct targets_extent n = targets_on_port(&t->targets, target, options->window_ns);
+
+	if (targets_is_strange(&n, options))
+		observe(ctx, o, process_find(ctx->entities, &t->actor), false);
+}
+
 /* What became of an attempt. The process that made it may be gone by now. */
 static void outcome(struct lateral_scan *ls, const struct detect_context *ctx,
-		    struct endpoint_object *o)
+		    const struct endpoint_object *o)
 {
 	struct tree_key key = {.node = ctx->node->id, .session = o->scan_session};
 	struct tree *t = o->scan_session ? table_peek(ls->trees, &key) : NULL;
-	struct probe *probe = t ? probe_of_socket(t, o->key.id) : NULL;
+	struct target *target = t ? targets_of_socket(&t->targets, o->key.id) : NULL;
+	uint64_t now_ns = ctx->event->time_ns, short_ns = ctx->options->scan.short_ns;
+	uint32_t come;
 
-	if (!probe)
+	if (!target)
 		return;
 	if (ctx->event->kind == EVENT_KIND_ESTABLISHED) {
-		probe->state = PROBE_OPEN;
-		probe->time_ns = ctx->event->time_ns;
+		target_answered(target, now_ns);
 		return;
 	}
-	if (probe->state == PROBE_OPEN &&
-	    ctx->event->time_ns > probe->time_ns + ctx->options->scan_short_ns)
-		return;
-	if (probe->state != PROBE_DONE)
-		observe(ctx, o, process_find(ctx->entities, &t->actor));
-	probe->state = PROBE_DONE;
-	probe->time_ns = ctx->event->time_ns;
-	judge(t, ctx, o, probe, false);
+	come = target_closed(target, now_ns, short_ns);
+	judge(t, ctx, o, target, come + targets_age(&t->targets, now_ns, short_ns));
+	if (target->state == TARGET_FAILED && !t->id[0])
+		share(t, ctx, o, target);
+}
+
+static void evicted(const void *state, struct evicted *counts)
+{
+	const struct lateral_scan *ls = state;
+
+	counts->of[EVICTED_SCAN_TREES] = evicted_of(ls->trees);
+	counts->of[EVICTED_SCAN_TARGETS] = ls->targets_evicted;
 }
 
 static void handle(void *state, const struct detect_context *ctx)
@@ -311,5 +287,6 @@ const struct detector lateral_scan_detector = {
 	.state_size = sizeof(struct lateral_scan),
 	.init = init,
 	.handle = handle,
+	.evicted = evicted,
 	.done = done,
 };

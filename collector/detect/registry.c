@@ -25,10 +25,12 @@ void detect_options_default(struct detect_options *ret_options)
 {
 	*ret_options = (struct detect_options){
 		.relay_hops_max = 4,
-		.scan_addresses = 20,
-		.scan_ports = 30,
-		.scan_window_ns = 60 * NS_PER_SEC,
-		.scan_short_ns = 2 * NS_PER_SEC,
+		.scan = {.window_ns = 60 * NS_PER_SEC,
+			 .short_ns = 2 * NS_PER_SEC,
+			 .addresses = 20,
+			 .ports = 30,
+			 .answered_percent = 50,
+			 .share_percent = 25},
 		.repeat_window_ns = 600 * NS_PER_SEC,
 	};
 }

@@ -20,6 +20,7 @@ struct reverse_shell {
 	struct interpreter_files files;
 	struct process_key pending[PENDING_MAX];
 	uint32_t pending_count;
+	uint64_t pending_evicted;
 };
 
 /* One direction's way: the search and the party in it. */
@@ -39,8 +40,10 @@ static void remember(struct reverse_shell *rs, struct process *p)
 {
 	if (p->marks & PROCESS_PENDING)
 		return;
-	if (rs->pending_count == PENDING_MAX)
+	if (rs->pending_count == PENDING_MAX) {
 		forget(rs, 0);
+		rs->pending_evicted++;
+	}
 	rs->pending[rs->pending_count++] = p->key;
 	p->marks |= PROCESS_PENDING;
 }
@@ -298,6 +301,14 @@ static void handle(void *state, const struct detect_context *ctx)
 		evaluate_pending(rs, ctx);
 }
 
+static void evicted(const void *state, struct evicted *counts)
+{
+	const struct reverse_shell *rs = state;
+
+	counts->of[EVICTED_PENDING] = rs->pending_evicted;
+	counts->of[EVICTED_INTERPRETERS] = rs->files.evicted;
+}
+
 static const char *const tactics[] = {"TA0002", "TA0011", NULL};
 static const char *const techniques[] = {"T1059.004", "T1095", NULL};
 
@@ -315,4 +326,5 @@ const struct detector reverse_shell_detector = {
 	.techniques = techniques,
 	.state_size = sizeof(struct reverse_shell),
 	.handle = handle,
+	.evicted = evicted,
 };

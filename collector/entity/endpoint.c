@@ -109,7 +109,8 @@ struct endpoint_object *endpoint_seen(struct entities *en, uint32_t node, const 
 	return o;
 }
 
-static void hold(struct endpoint_object *o, enum endpoint_side side, const struct process *p)
+static void hold(struct entities *en, struct endpoint_object *o, enum endpoint_side side,
+		 const struct process *p)
 {
 	struct holder *list = o->holders[side];
 	uint8_t n = o->holder_count[side];
@@ -117,8 +118,10 @@ static void hold(struct endpoint_object *o, enum endpoint_side side, const struc
 	for (uint8_t i = 0; i < n; i++)
 		if (list[i].pid == p->key.pid && list[i].start_ns == p->key.start_ns)
 			return;
-	if (n == ENDPOINT_HOLDERS)
+	if (n == ENDPOINT_HOLDERS) {
 		memmove(list, list + 1, --n * sizeof(*list));
+		en->holders_evicted++;
+	}
 	list[n] = (struct holder){.start_ns = p->key.start_ns, .pid = p->key.pid};
 	o->holder_count[side] = (uint8_t)(n + 1);
 }
@@ -176,17 +179,18 @@ static void remove_at(struct entities *en, struct process *p, uint16_t at)
 	p->fd_count--;
 }
 
-static void hold_sides(struct endpoint_object *o, const struct descriptor *d,
+static void hold_sides(struct entities *en, struct endpoint_object *o, const struct descriptor *d,
 		       const struct process *p)
 {
 	for (int side = 0; side < 2; side++)
 		if (on_side(d, (enum endpoint_side)side))
-			hold(o, (enum endpoint_side)side, p);
+			hold(en, o, (enum endpoint_side)side, p);
 }
 
 /* The oldest one above the standard three makes room. */
 static void make_room(struct entities *en, struct process *p)
 {
+	en->descriptors_evicted++;
 	for (uint16_t i = 0; i < p->fd_count; i++) {
 		if (p->fds[i].fd >= 0 && p->fds[i].fd <= 2)
 			continue;
@@ -227,7 +231,7 @@ void descriptor_add(struct entities *en, struct process *p, const struct endpoin
 	if (p->fd_count == PROCESS_FDS)
 		make_room(en, p);
 	p->fds[p->fd_count++] = d;
-	hold_sides(endpoint_seen(en, p->key.node, e), &d, p);
+	hold_sides(en, endpoint_seen(en, p->key.node, e), &d, p);
 }
 
 const struct descriptor *descriptor_find(const struct process *p, int fd)
@@ -250,7 +254,7 @@ void descriptor_copy_all(struct entities *en, const struct process *from, struct
 		struct endpoint_object *o = endpoint_find(en, &to->fds[i].key);
 
 		if (o)
-			hold_sides(o, &to->fds[i], to);
+			hold_sides(en, o, &to->fds[i], to);
 	}
 }
 

@@ -196,17 +196,23 @@ void entities_after(struct entities *en, uint32_t node, struct process *p,
 
 void entities_stats(const struct entities *en, struct entities_stats *ret_stats)
 {
-	const struct table *all[] = {en->live,	 en->exited,	en->endpoints, en->pids,
-				     en->tuples, en->listeners, en->workloads, en->nodes};
-	struct table_stats s[8];
+	const struct table *const tables[] = {
+		[EVICTED_NODES] = en->nodes,	     [EVICTED_PROCESSES] = en->live,
+		[EVICTED_EXITED] = en->exited,	     [EVICTED_PIDS] = en->pids,
+		[EVICTED_ENDPOINTS] = en->endpoints, [EVICTED_TUPLES] = en->tuples,
+		[EVICTED_LISTENERS] = en->listeners, [EVICTED_WORKLOADS] = en->workloads,
+	};
+	struct table_stats s[sizeof(tables) / sizeof(tables[0])];
 
 	*ret_stats = (struct entities_stats){0};
-	for (size_t i = 0; i < 8; i++) {
-		table_stats(all[i], &s[i]);
-		ret_stats->evicted += s[i].evicted;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		table_stats(tables[i], &s[i]);
+		ret_stats->evicted.of[i] = s[i].evicted;
 		ret_stats->evicted_kept += s[i].evicted_kept;
 	}
-	ret_stats->live = s[0].count;
-	ret_stats->exited = s[1].count;
-	ret_stats->endpoints = s[2].count;
+	ret_stats->evicted.of[EVICTED_HOLDERS] = en->holders_evicted;
+	ret_stats->evicted.of[EVICTED_DESCRIPTORS] = en->descriptors_evicted;
+	ret_stats->live = s[EVICTED_PROCESSES].count;
+	ret_stats->exited = s[EVICTED_EXITED].count;
+	ret_stats->endpoints = s[EVICTED_ENDPOINTS].count;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "collector/entity/endpoint.h"
+#include "collector/entity/evicted.h"
 #include "collector/entity/process.h"
 #include "collector/entity/remote.h"
 #include "collector/entity/workload.h"
@@ -37,6 +38,8 @@ struct entities {
 	struct table *listeners;
 	struct table *workloads;
 	uint32_t node_count;
+	uint64_t holders_evicted; /* from full lists of an object or a process */
+	uint64_t descriptors_evicted;
 };
 
 struct entities *entities_new(void);	 /* NULL without memory */
@@ -52,7 +55,7 @@ void entities_after(struct entities *en, uint32_t node, struct process *p,
 
 struct entities_stats {
 	uint64_t live, exited, endpoints; /* records now */
-	uint64_t evicted;		  /* of all tables, since the start */
+	struct evicted evicted;		  /* the entities' part of it */
 	uint64_t evicted_kept;		  /* of these, marked ones */
 };
 

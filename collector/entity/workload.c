@@ -118,10 +118,19 @@ void workload_note_entry(struct workload *w, const struct process *p)
 {
 	bool same = w->entry_pid == p->key.pid && w->entry_start_ns == p->key.start_ns;
 
-	if (w->host || (w->entry_pid && !same && w->entry_start_ns <= p->key.start_ns))
+	if (w->entry_pid && !same && w->entry_start_ns <= p->key.start_ns)
 		return;
 	w->entry_pid = p->key.pid;
 	w->entry_start_ns = p->key.start_ns;
 	w->entry_device = p->image ? p->image->device : 0;
 	w->entry_inode = p->image ? p->image->inode : 0;
+}
+
+bool workload_is_original(const struct workload *w, const struct process *p)
+{
+	if (!p->image || !w->entry_pid || (w->host && !w->system_service))
+		return false;
+	if (p->image->inode == w->entry_inode && p->image->device == w->entry_device)
+		return true;
+	return p->image->exec_ns <= w->entry_start_ns + WORKLOAD_START_NS;
 }

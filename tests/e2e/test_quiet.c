@@ -70,6 +70,10 @@ static const struct scenario health_check = {
 	.argv = {"benign/health-check.sh"},
 	.decisive = {CONNECT("curl")},
 };
+static const struct scenario test_suite = {
+	.argv = {"benign/test-suite.py"},
+	.decisive = {CONNECT("python3.11")},
+};
 static const struct scenario terminal = {
 	.argv = {"benign/terminal.py"},
 	.decisive = {EXEC("bash", ENDPOINT_KIND_PTY_SLAVE, 0)},
@@ -106,6 +110,7 @@ int main(void)
 		QUIET("terminal_in_a_terminal_over_ssh", nested_terminal),
 		QUIET("cluster_client_with_lasting_connections", cluster_client),
 		QUIET("health_check_of_three_hosts", health_check),
+		QUIET("test_suite_with_a_server_per_test", test_suite),
 		QUIET("shell_in_a_terminal", terminal),
 		QUIET("package_manager", packages),
 		QUIET("build_with_make", build),

@@ -95,7 +95,7 @@ static void short_lived_processes_push_out_no_live_one(void **state)
 	entities_stats(f->en, &stats);
 	assert_int_equal(stats.live, 1);
 	assert_int_equal(stats.exited, ENTITIES_EXITED);
-	assert_true(stats.evicted > 0);
+	assert_true(stats.evicted.of[EVICTED_EXITED] > 0);
 }
 
 static void a_flood_of_live_processes_passes_marked_ones_over(void **state)

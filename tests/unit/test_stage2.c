@@ -135,6 +135,116 @@ static void the_order_of_arrival_changes_nothing(void **state)
 	assert_memory_equal(packed[0], packed[1], len[0]);
 }
 
+/* One pod scans alone, which stage 1 reports; a second one adds a target. */
+static void what_stage_1_has_reported_is_not_reported_again(void **state)
+{
+	struct heard h = {0};
+	struct metrics *m = metrics_new();
+	struct stage2 *s = begin(&h, m);
+	uint32_t shard = stage2_shard("workload:test/shop/web");
+
+	(void)state;
+	for (unsigned int i = 0; i < 20; i++) {
+		struct observation o = probe(1, i);
+
+		if (i == 19)
+			o.kind = OBSERVATION_CONNECT_EXPLAINED;
+		stage2_feed(s, shard, &o);
+	}
+	for (unsigned int i = 21; i < 41; i += 2) {
+		struct observation o = probe(2, i);
+
+		stage2_feed(s, shard, &o);
+	}
+	stage2_advance(s, shard, START + SECOND);
+	assert_int_equal(h.count, 0);
+	/* What others do together without it is news. */
+	for (unsigned int i = 42; i < 62; i += 2) {
+		struct observation o = probe(1, i);
+
+		o.session = 77;
+		stage2_feed(s, shard, &o);
+	}
+	stage2_advance(s, shard, START + 2 * SECOND);
+	assert_int_equal(h.count, 1);
+	forget(&h);
+	stage2_free(s);
+	metrics_free(m);
+}
+
+static void sessions_of_one_container_are_different_sources(void **state)
+{
+	struct heard h = {0};
+	struct metrics *m = metrics_new();
+	struct stage2 *s = begin(&h, m);
+
+	(void)state;
+	for (unsigned int i = 0; i < 20; i++) {
+		struct observation o = probe(1, i);
+
+		o.session = i + 1;
+		stage2_feed(s, 0, &o);
+	}
+	stage2_advance(s, 0, START + SECOND);
+	assert_int_equal(h.count, 1);
+	forget(&h);
+	stage2_free(s);
+	metrics_free(m);
+}
+
+struct lookup {
+	const char *name;
+	uint64_t value;
+};
+
+static void look(void *ctx, const char *name, uint64_t value)
+{
+	struct lookup *l = ctx;
+
+	if (strcmp(name, l->name) == 0)
+		l->value = value;
+}
+
+static uint64_t evictions(const struct metrics *m, const char *name)
+{
+	struct lookup l = {.name = name};
+
+	metrics_each(m, look, &l);
+	return l.value;
+}
+
+static void what_makes_room_is_counted(void **state)
+{
+	struct heard h = {0};
+	struct metrics *m = metrics_new();
+	struct stage2 *s = begin(&h, m);
+
+	(void)state;
+	for (unsigned int i = 0; i < 600; i++) {
+		struct observation o = probe(1, i);
+
+		o.remote_port = (uint16_t)(i + 1);
+		o.remote_ip[2] = (uint8_t)(i / 250);
+		stage2_feed(s, 0, &o);
+	}
+	stage2_advance(s, 0, START + SECOND);
+	for (unsigned int i = 0; i < 300; i++) {
+		struct observation o = probe(1, 600 + i);
+
+		(void)snprintf(o.key, sizeof(o.key), "workload:test/shop/web-%u", i);
+		stage2_feed(s, 0, &o);
+	}
+	stage2_advance(s, 0, START + SECOND);
+	assert_int_equal(
+		evictions(m, "nightjar_state_evicted_total{table=\"scan_workload_targets\"}"),
+		600 - 512);
+	assert_int_equal(evictions(m, "nightjar_state_evicted_total{table=\"scan_workloads\"}"),
+			 301 - 256);
+	forget(&h);
+	stage2_free(s);
+	metrics_free(m);
+}
+
 /* More than can wait: the earliest are handled before their time, and counted; none is lost. */
 static void a_flood_is_handled_early_and_counted(void **state)
 {
@@ -163,6 +273,9 @@ int main(void)
 		cmocka_unit_test(fewer_targets_are_silent),
 		cmocka_unit_test(pods_that_scan_together_are_one_alert),
 		cmocka_unit_test(the_order_of_arrival_changes_nothing),
+		cmocka_unit_test(what_stage_1_has_reported_is_not_reported_again),
+		cmocka_unit_test(sessions_of_one_container_are_different_sources),
+		cmocka_unit_test(what_makes_room_is_counted),
 		cmocka_unit_test(a_flood_is_handled_early_and_counted),
 	};
 
