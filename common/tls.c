@@ -399,6 +399,17 @@ int tls_identify(const char *cert_pem, struct tls_identity *ret_identity, struct
 		       ".../role/ROLE)");
 }
 
+int tls_identify_file(const char *cert, struct tls_identity *ret_identity, struct err *e)
+{
+	_cleanup_(freep) char *pem = NULL;
+	int r = read_text(cert, "certificate", &pem, e);
+
+	if (r < 0)
+		return r;
+	r = tls_identify(pem, ret_identity, e);
+	return r < 0 ? err_prefix(e, r, "'%s'", cert) : 0;
+}
+
 static void add_name(struct buf *out, const GENERAL_NAME *name)
 {
 	const ASN1_OCTET_STRING *ip = name->type == GEN_IPADD ? name->d.iPAddress : NULL;

@@ -60,6 +60,8 @@ bool tls_key_is_exposed(const char *key);
 
 /* The identity in a certificate's PEM text, for a program that must know its own name. */
 int tls_identify(const char *cert_pem, struct tls_identity *ret_identity, struct err *e) must_check;
+/* The same of a file; the sentence names it. */
+int tls_identify_file(const char *cert, struct tls_identity *ret_identity, struct err *e) must_check;
 
 /* What a person wants to know of the first certificate of a file; texts are cut to fit. */
 struct tls_summary {
@@ -82,5 +84,6 @@ struct tls_request {
 	int64_t not_before_s;	    /* relative to now; negative for a clock that is behind */
 	int64_t not_after_s;	    /* relative to now; in the past makes an expired one, for tests */
 };
-/* Signs a new key with DIR's CA and writes the pair into DIR, in place of an older one. */
+/* Signs a new key with DIR's CA and writes the pair into DIR, in place of an older one. An empty cluster
+ * of the identity is the CA's own. */
 int tls_make_cert(const char *dir, const struct tls_request *request, struct err *e) must_check;

@@ -315,6 +315,25 @@ static int build_cert(X509 *cert, const struct signer *ca, const struct tls_requ
 	       add_names(cert, uri, request->hosts) && X509_sign(cert, ca->key, EVP_sha256()) > 0;
 }
 
+/* The cluster that a CA of tls_make_ca is for; another's CA may name none, and "" stays. */
+static void take_cluster(const X509 *ca, struct tls_identity *identity)
+{
+	_cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+		X509_get_ext_d2i(ca, NID_subject_alt_name, NULL, NULL);
+	static const char scheme[] = "spiffe://";
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const char *uri;
+
+		if (name->type != GEN_URI)
+			continue;
+		uri = (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
+		if (strncmp(uri, scheme, strlen(scheme)) == 0 && strlen(uri) < sizeof(identity->cluster))
+			(void)snprintf(identity->cluster, sizeof(identity->cluster), "%s", uri + strlen(scheme));
+	}
+}
+
 static int check_request(const struct tls_request *request, char *ret_uri, struct err *e)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -341,11 +360,14 @@ int tls_make_cert(const char *dir, const struct tls_request *request, struct err
 	__attribute__((cleanup(signer_done))) struct signer ca = {0};
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
 	_cleanup_(X509_freep) X509 *cert = NULL;
+	struct tls_request full = *request;
 	char uri[TLS_SPIFFE_MAX];
-	int r = check_request(request, uri, e);
+	int r = read_ca(dir, &ca.cert, &ca.key, e);
 
+	if (r >= 0 && !*full.identity.cluster)
+		take_cluster(ca.cert, &full.identity);
 	if (r >= 0)
-		r = read_ca(dir, &ca.cert, &ca.key, e);
+		r = check_request(&full, uri, e);
 	if (r < 0)
 		return r;
 	key = EVP_EC_gen("P-256");

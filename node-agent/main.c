@@ -52,16 +52,23 @@ static int probe(struct err *e)
 	return EXIT_FAILED;
 }
 
-static int run(const struct agent_settings *settings, enum agent_mode mode, struct err *e)
+/* What reaching a collector takes. */
+static int check(struct agent_settings *settings, struct err *e)
+{
+	if (options_check_uplink(settings, e) >= 0 && options_identify(settings, e) >= 0)
+		return EXIT_CLEAN;
+	log_error("%s", e->text);
+	return EXIT_USAGE;
+}
+
+static int run(struct agent_settings *settings, enum agent_mode mode, struct err *e)
 {
 	int r;
 
 	if (mode == AGENT_PROBE)
 		return probe(e);
-	if (mode == AGENT_RUN && options_check_uplink(settings, e) < 0) {
-		log_error("%s", e->text);
+	if (mode == AGENT_RUN && check(settings, e) != EXIT_CLEAN)
 		return EXIT_USAGE;
-	}
 	r = mode == AGENT_RUN ? agent_run(settings, e) : agent_print_events(settings, e);
 	if (r >= 0)
 		return EXIT_CLEAN;
@@ -86,10 +93,8 @@ int main(int argc, char **argv)
 	if (settings.log_level)
 		log_init(PROGRAM, level_of(settings.log_level));
 	code = action == OPT_RUN ? run(&settings, mode, &e) : EXIT_CLEAN;
-	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN && options_check_uplink(&settings, &e) < 0) {
-		log_error("%s", e.text);
-		code = EXIT_USAGE;
-	}
+	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN)
+		code = check(&settings, &e);
 	if (code == EXIT_CLEAN && action != OPT_RUN)
 		code = inform((enum opt_action)action, &settings);
 	options_done(&settings);

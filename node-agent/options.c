@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/tls.h"
 
 #define AT(field) offsetof(struct agent_settings, field)
 #define MS	  1000000ULL
@@ -14,9 +14,9 @@
 
 static const struct opt rows[] = {
 	{.key = "node.name", .type = OPT_TEXT, .offset = AT(node_name), .fallback = "",
-	 .help = "name of this node, as in its certificate; empty: the host's name"},
-	{.key = "node.cluster", .type = OPT_TEXT, .offset = AT(node_cluster), .fallback = "default",
-	 .help = "name of the cluster, as in the certificate"},
+	 .help = "name of this node; empty: as in its certificate, another is refused"},
+	{.key = "node.cluster", .type = OPT_TEXT, .offset = AT(node_cluster), .fallback = "",
+	 .help = "name of the cluster; empty: as in the certificate, another is refused"},
 	{.key = "collector.address", .type = OPT_TEXT, .offset = AT(collector_address), .fallback = "",
 	 .help = "HOST:PORT of the collector"},
 	{.key = "collector.server_name", .type = OPT_TEXT, .offset = AT(collector_server_name), .fallback = "",
@@ -85,19 +85,6 @@ static int read_modes(char *const *rest, enum agent_mode *ret_mode, struct err *
 	return 0;
 }
 
-static int name_node(struct agent_settings *settings, struct err *e)
-{
-	char host[256] = "";
-
-	if (settings->node_name[0])
-		return 0;
-	if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
-		return err_set(e, -EINVAL, "this host has no name: set node.name");
-	free(settings->node_name);
-	settings->node_name = strdup(host);
-	return settings->node_name ? 0 : err_set(e, -ENOMEM, "out of memory");
-}
-
 int options_load(int argc, char **argv, struct agent_settings *ret_settings, enum agent_mode *ret_mode,
 		 struct err *e)
 {
@@ -111,9 +98,6 @@ int options_load(int argc, char **argv, struct agent_settings *ret_settings, enu
 	if (action == OPT_HELP || action == OPT_VERSION)
 		return action;
 	r = read_modes(rest, ret_mode, e);
-	if (r < 0)
-		return r;
-	r = name_node(&settings, e);
 	if (r < 0)
 		return r;
 	if (settings.backoff_min_ns > settings.backoff_max_ns)
@@ -139,6 +123,36 @@ int options_check_uplink(const struct agent_settings *settings, struct err *e)
 			return err_set(e, -EINVAL, "%s is not set: the agent needs it to reach the collector",
 				       needed[i].key);
 	return 0;
+}
+
+/* What is set must be what the certificate says: the collector would refuse it at every attempt. */
+static int agree(char **setting, const char *key, const char *name, const char *cert, struct err *e)
+{
+	if (!(*setting)[0]) {
+		free(*setting);
+		*setting = strdup(name);
+		return *setting ? 0 : err_set(e, -ENOMEM, "out of memory");
+	}
+	if (strcmp(*setting, name) == 0)
+		return 0;
+	return err_set(e, -EINVAL, "%s is '%s', but the certificate '%s' is for '%s': leave %s out or issue another",
+		       key, *setting, cert, name, key);
+}
+
+int options_identify(struct agent_settings *settings, struct err *e)
+{
+	const char *cert = settings->tls_cert;
+	struct tls_identity id;
+	int r = tls_identify_file(cert, &id, e);
+
+	if (r >= 0 && id.role != TLS_ROLE_AGENT)
+		r = err_set(e, -EINVAL,
+			    "the certificate '%s' has the role %s; an agent needs one of nightjar certs issue NODE "
+			    "--role agent",
+			    cert, tls_role_name(id.role));
+	if (r >= 0)
+		r = agree(&settings->node_name, "node.name", id.node, cert, e);
+	return r < 0 ? r : agree(&settings->node_cluster, "node.cluster", id.cluster, cert, e);
 }
 
 void options_done(struct agent_settings *settings)

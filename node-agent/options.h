@@ -33,9 +33,12 @@ extern const struct optable agent_options;
 enum agent_mode { AGENT_RUN, AGENT_PROBE, AGENT_PRINT_EVENTS };
 
 /* Reads everything a command line asks for. Returns an enum opt_action, or negative with the
- * sentence. An empty node.name has become the host's name. */
+ * sentence. */
 int options_load(int argc, char **argv, struct agent_settings *ret_settings, enum agent_mode *ret_mode,
 		 struct err *e) must_check;
 /* What must be set to reach a collector; -EINVAL with the sentence. */
 int options_check_uplink(const struct agent_settings *settings, struct err *e) must_check;
+/* Takes the node's and the cluster's name from the certificate, where they are not set. -EINVAL with the
+ * sentence when it is not a node's or names others. */
+int options_identify(struct agent_settings *settings, struct err *e) must_check;
 void options_done(struct agent_settings *settings);

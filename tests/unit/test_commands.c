@@ -45,6 +45,7 @@ static void bad_usage_is_status_2_and_a_sentence(void **state)
 		{"alerts list --output xml", "found 'xml', allowed: one of table, json\n"},
 		{"alerts list --limit 0", "found '0', allowed: a whole number, 1 to 1000000\n"},
 		{"certs issue", "an argument is missing; usage: nightjar certs issue NAME\n"},
+		{"certs issue x --role collector", "--hosts is missing: the names and addresses by which"},
 		{"certs issue x --role king", "allowed: one of agent, collector, reader, operator, upstream\n"},
 		{"replay", "an argument is missing"},
 	};
@@ -167,7 +168,7 @@ static void without_a_dev_the_target_is_the_usual_one(void **state)
 
 static void a_running_dev_is_the_target_and_a_dead_one_is_not(void **state)
 {
-	char dir[] = "/tmp/nightjar-run-XXXXXX", given[] = "h:1", own[] = "/x/ca.pem";
+	char dir[] = "/tmp/nightjar-run-XXXXXX", given[] = "h:1", own[] = "/x/ca.pem", none[] = "";
 	struct run_file file = {.pid = getpid(), .grpc = "127.0.0.1:5", .http = "127.0.0.1:6", .certs = "/c"};
 	struct connect_settings s;
 	struct connect_target t;
@@ -183,10 +184,13 @@ static void a_running_dev_is_the_target_and_a_dead_one_is_not(void **state)
 	s.ca = own;
 	connect_resolve(&s, &t);
 	assert_string_equal(t.ca, "/x/ca.pem");
-	assert_string_equal(t.cert, "/c/reader.pem");
+	assert_string_equal(t.cert, "/x/reader.pem");
 	s.server = given;
 	connect_resolve(&s, &t);
 	assert_string_equal(t.server, "h:1");
+	assert_string_equal(t.key, "/x/reader-key.pem");
+	s.ca = none;
+	connect_resolve(&s, &t);
 	assert_string_equal(t.cert, "/etc/nightjar/reader.pem");
 	file.pid = INT_MAX;
 	assert_int_equal(run_file_write(dir, &file, &e), 0);

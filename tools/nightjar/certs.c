@@ -23,16 +23,16 @@ struct certs_settings {
 #define ROW(k, t, f, d, h)                                                                         \
 	{.key = (k), .type = (t), .offset = offsetof(struct certs_settings, f), .fallback = (d), .help = (h)}
 #define DIR_ROW	    ROW("dir", OPT_PATH, dir, ".", "directory of the CA and its certificates")
-#define CLUSTER_ROW ROW("cluster", OPT_TEXT, cluster, "local", "name of the cluster, the SPIFFE trust domain")
+#define CLUSTER_ROW(d, h) ROW("cluster", OPT_TEXT, cluster, d, "name of the cluster, the SPIFFE trust domain" h)
 #define DAYS_ROW(d)                                                                                \
 	{.key = "days", .type = OPT_COUNT, .offset = offsetof(struct certs_settings, days), .fallback = (d), \
 	 .min = 1, .max = 36500, .help = "how long it is valid, in days"}
 
-static const struct opt init_opts[] = {DIR_ROW, CLUSTER_ROW, DAYS_ROW("3650")};
+static const struct opt init_opts[] = {DIR_ROW, CLUSTER_ROW("local", ""), DAYS_ROW("3650")};
 
 static const struct opt issue_opts[] = {
 	DIR_ROW,
-	CLUSTER_ROW,
+	CLUSTER_ROW("", "; empty: the CA's"),
 	ROW("namespace", OPT_TEXT, namespace, "nightjar", "Kubernetes namespace of the holder"),
 	{.key = "role", .type = OPT_CHOICE, .offset = offsetof(struct certs_settings, role),
 	 .fallback = "reader", .choices = "agent|collector|reader|operator|upstream",
@@ -93,6 +93,10 @@ static int run_issue(const void *settings, char **arguments)
 	const char *node = request.identity.role != TLS_ROLE_AGENT ? "" : *s->node ? s->node : arguments[0];
 	struct err e = {0};
 
+	if (request.identity.role == TLS_ROLE_COLLECTOR && s->hosts.count == 0)
+		return command_fail(EXIT_STATUS_USAGE, "certs issue",
+				    "--hosts is missing: the names and addresses by which agents will call '%s'",
+				    arguments[0]);
 	if (!hosts)
 		return command_fail(EXIT_STATUS_FAILED, "certs issue", "out of memory");
 	for (size_t i = 0; i < s->hosts.count; i++)

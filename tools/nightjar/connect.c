@@ -2,6 +2,7 @@
 #include "tools/nightjar/connect.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -18,14 +19,18 @@ static void choose(const char *given, const char *dir, const char *file, char *r
 void connect_resolve(const struct connect_settings *s, struct connect_target *ret_target)
 {
 	struct run_file dev = {.grpc = CONNECT_SERVER, .certs = CONNECT_CERTS};
+	char ca[PATH_MAX];
+	const char *dir;
 
 	/* Another server than the dev's has another CA. */
 	if (!*s->server)
 		(void)run_file_read(s->run_dir, &dev);
 	(void)snprintf(ret_target->server, sizeof(ret_target->server), "%s", *s->server ? s->server : dev.grpc);
 	choose(s->ca, dev.certs, "ca.pem", ret_target->ca);
-	choose(s->cert, dev.certs, "reader.pem", ret_target->cert);
-	choose(s->key, dev.certs, "reader-key.pem", ret_target->key);
+	(void)snprintf(ca, sizeof(ca), "%s", ret_target->ca);
+	dir = dirname(ca);
+	choose(s->cert, dir, "reader.pem", ret_target->cert);
+	choose(s->key, dir, "reader-key.pem", ret_target->key);
 }
 
 int connect_open(const struct connect_settings *s, struct connection *ret_connection, struct err *e)

@@ -29,7 +29,8 @@ struct dev_files {
 	char certs[PATH_MAX];  /* DIR/certs, or what --certs names; absolute */
 	char collector[96];    /* configuration files */
 	char agent[96];
-	char node[64];	       /* name of this node in the agent's certificate */
+	char node[256];	       /* names in the agent's certificate */
+	char cluster[128];
 };
 
 /* Makes the directory, and the certificates: fresh ones, unless --certs names a directory whose CA key

@@ -64,7 +64,7 @@ static int issue_all(const struct dev_files *f, const char *grpc, struct err *e)
 	for (size_t i = 0; i < sizeof(holders) / sizeof(*holders) && r >= 0; i++) {
 		struct tls_request request = {
 			.name = holders[i].name,
-			.identity = {.role = holders[i].role, .cluster = CLUSTER, .namespace = NAMESPACE},
+			.identity = {.role = holders[i].role, .namespace = NAMESPACE},
 			.not_before_s = -300,
 			.not_after_s = 7 * DAY_S,
 		};
@@ -97,23 +97,21 @@ static int make_certs(const struct dev_files *f, const char *grpc, struct err *e
 	return exists(f->certs, "ca-key.pem") ? issue_all(f, grpc, e) : 0;
 }
 
-/* The agent's node is what its certificate says, when that was not made here. */
-static int read_node(struct dev_files *f, struct err *e)
+/* Node and cluster are what the agent's certificate says, whoever made it. */
+static int read_names(struct dev_files *f, struct err *e)
 {
-	_cleanup_(fclosep) FILE *in = NULL;
-	char path[PATH_MAX + 32], pem[16384] = "";
+	char path[PATH_MAX + 32];
 	struct tls_identity id;
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/agent.pem", f->certs);
-	in = fopen(path, "re");
-	if (!in || fread(pem, 1, sizeof(pem) - 1, in) == 0)
-		return err_set(e, -ENOENT, "cannot read '%s'; without ca-key.pem beside it, none can be made",
-			       path);
-	r = tls_identify(pem, &id, e);
+	r = tls_identify_file(path, &id, e);
+	if (r == -ENOENT)
+		return err_set(e, r, "there is no '%s', and without ca-key.pem beside it none can be made", path);
 	if (r < 0)
-		return err_prefix(e, r, "'%s'", path);
+		return r;
 	(void)snprintf(f->node, sizeof(f->node), "%s", id.node);
+	(void)snprintf(f->cluster, sizeof(f->cluster), "%s", id.cluster);
 	return 0;
 }
 
@@ -142,7 +140,7 @@ int dev_files_make(const struct dev_settings *s, struct dev_files *ret_files, st
 	else if (!realpath(s->certs, f->certs))
 		return err_set(e, -errno, "cannot use '%s': %s", s->certs, strerror(errno));
 	r = make_certs(f, s->grpc, e);
-	return r < 0 ? r : read_node(f, e);
+	return r < 0 ? r : read_names(f, e);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -217,7 +215,7 @@ int dev_files_write_collector(const struct dev_files *f, const struct dev_settin
 {
 	struct writer w = {0};
 
-	add(&w, "cluster", CLUSTER);
+	add(&w, "cluster", f->cluster);
 	add(&w, "drain", "5s"); /* dev waits a little longer */
 	add(&w, "grpc.listen", s->grpc);
 	add(&w, "http.listen", s->http);
@@ -240,7 +238,7 @@ int dev_files_write_agent(const struct dev_files *f, const char *target, struct 
 	struct writer w = {0};
 
 	add(&w, "node.name", f->node);
-	add(&w, "node.cluster", CLUSTER);
+	add(&w, "node.cluster", f->cluster);
 	add(&w, "collector.address", target);
 	add_below(&w, "tls.ca", f->certs, "ca.pem");
 	add_below(&w, "tls.cert", f->certs, "agent.pem");

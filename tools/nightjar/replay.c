@@ -36,8 +36,8 @@ static int run(const void *settings, char **arguments)
 
 	if (programs_find("nightjar-collector", program, &e) < 0)
 		return command_fail(EXIT_STATUS_FAILED, "replay", "%s", e.text);
-	if (s->json)
-		argv[n++] = (char *)"--log-format=json";
+	argv[n++] = (char *)(s->json ? "--log-format=json" : "--log-format=people");
+	argv[n++] = (char *)"--log-path="; /* stdout, whatever the configuration says */
 	if (*s->config) {
 		argv[n++] = (char *)"--config";
 		argv[n++] = s->config;
