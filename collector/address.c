@@ -76,7 +76,7 @@ int address_listen(const char *what, const char *address, int *ret_fd, uint16_t 
 	if (r == -EADDRINUSE)
 		return err_set(e, r,
 			       "cannot listen on '%s' (%s): another program has the port; stop it or set "
-			       "another address",
+			       "another HOST:PORT",
 			       address, what);
 	if (r < 0)
 		return err_set(e, r, "cannot listen on '%s' (%s): %s", address, what, strerror(-r));

@@ -104,11 +104,6 @@ static int build_files(struct collector *c, struct err *e)
 		return r;
 	if (mkdir(o->data_dir, 0750) < 0 && errno != EEXIST)
 		return err_set(e, -errno, "cannot make data.dir '%s': %s", o->data_dir, strerror(errno));
-	if (access(o->data_dir, W_OK | X_OK) < 0)
-		return err_set(e, -errno,
-			       "cannot write to data.dir '%s': %s; give this user the directory or set "
-			       "another",
-			       o->data_dir, strerror(errno));
 	return 0;
 }
 
@@ -253,6 +248,7 @@ static int build_listener(struct collector *c, struct err *e)
 	const struct listen_config config = {.address = c->o->grpc_listen,
 					     .files = &c->files,
 					     .threads = (unsigned int)c->o->grpc_threads,
+					     .connections = (unsigned int)c->o->grpc_connections,
 					     .methods = c->methods,
 					     .metrics = c->metrics};
 	int r;

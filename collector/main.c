@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "collector/collector.h"
+#include "collector/preflight.h"
 #include "collector/replay.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -57,7 +58,7 @@ static int serve(const struct options *o, int argc, char **argv)
 	sigset_t signals;
 	int left;
 
-	if (collector_options_check(o, &e) < 0)
+	if (preflight_check(o, clock_wall_ns(), &e) < 0)
 		return fail(EXIT_USAGE, &e);
 	/* Before any thread, so that none of them gets one. */
 	(void)sigemptyset(&signals);
@@ -90,7 +91,7 @@ static int act(int action, const struct options *o, const char *replay, int argc
 	struct err e = {0};
 
 	if (action == OPT_CHECK_CONFIG)
-		return collector_options_check(o, &e) < 0 ? fail(EXIT_USAGE, &e) : 0;
+		return preflight_check(o, clock_wall_ns(), &e) < 0 ? fail(EXIT_USAGE, &e) : 0;
 	if (action != OPT_RUN)
 		return inform((enum opt_action)action, o);
 	if (replay)

@@ -18,6 +18,9 @@ static const struct opt rows[] = {
 	 .help = "name of the cluster: agents with another one's certificates are refused; empty: any"},
 	{.key = "grpc.listen", .type = OPT_TEXT, .offset = AT(grpc_listen), .fallback = "0.0.0.0:7443",
 	 .help = "HOST:PORT for agents and queries; port 0 takes any"},
+	{.key = "grpc.connections", .type = OPT_COUNT, .offset = AT(grpc_connections), .fallback = "16384",
+	 .min = 16, .max = 1 << 20,
+	 .help = "connections at a time, as far as the limit of descriptors (ulimit -n) allows; others are closed"},
 	{.key = "http.listen", .type = OPT_TEXT, .offset = AT(http_listen), .fallback = "127.0.0.1:7480",
 	 .help = "HOST:PORT for /metrics, /healthz and /readyz, without TLS; empty: none"},
 	{.key = "tls.ca", .type = OPT_PATH, .offset = AT(tls_ca), .fallback = "", .reloadable = true,
@@ -156,25 +159,6 @@ int collector_options_load(int argc, char **argv, struct options *ret_options, c
 	*ret_options = o;
 	*ret_replay = replay;
 	return action;
-}
-
-int collector_options_check(const struct options *o, struct err *e)
-{
-	const struct {
-		const char *key, *value;
-	} needed[] = {
-		{"tls.ca", o->tls_ca},		 {"tls.cert", o->tls_cert}, {"tls.key", o->tls_key},
-		{"grpc.listen", o->grpc_listen}, {"data.dir", o->data_dir},
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (needed[i].value[0] == '\0')
-			return err_set(e, -EINVAL,
-				       "%s is not set: the collector serves over mutual TLS only; 'nightjar "
-				       "certs' makes certificates, 'nightjar dev' runs without any set-up",
-				       needed[i].key);
-	return 0;
 }
 
 void collector_options_detect(const struct options *o, struct detect_options *ret_detect)

@@ -9,6 +9,7 @@
 struct options {
 	char *cluster;
 	char *grpc_listen;
+	uint64_t grpc_connections;
 	char *http_listen;
 	char *tls_ca, *tls_cert, *tls_key;
 	char *data_dir;
@@ -32,8 +33,6 @@ extern const struct optable collector_options;
  * sentence. *ret_replay: the file of --replay, NULL: none; points into argv. */
 int collector_options_load(int argc, char **argv, struct options *ret_options, const char **ret_replay,
 		 struct err *e) must_check;
-/* What must be set to serve agents; -EINVAL with the sentence. */
-int collector_options_check(const struct options *o, struct err *e) must_check;
 void collector_options_detect(const struct options *o, struct detect_options *ret_detect);
 enum log_level collector_options_log_level(const struct options *o);
 void collector_options_done(struct options *o);

@@ -305,11 +305,16 @@ static int load_file(const char *file, struct buf *text, struct err *e)
 	ssize_t n = 0;
 
 	if (fd < 0)
-		return err_set(e, -errno, "cannot read '%s': %s", file, strerror(errno));
+		return err_set(e, -errno,
+			       "cannot read the configuration '%s': %s; name another with --config, or let this user "
+			       "read it",
+			       file, strerror(errno));
 	while (text->len <= OPTABLE_FILE_MAX && (n = read(fd, chunk, sizeof(chunk))) > 0)
 		buf_add(text, chunk, (size_t)n);
 	if (n < 0)
-		return err_set(e, -errno, "cannot read '%s': %s", file, strerror(errno));
+		return err_set(e, -errno,
+			       "cannot read the configuration '%s': %s; name a YAML file with --config", file,
+			       strerror(errno));
 	if (text->len > OPTABLE_FILE_MAX)
 		return err_set(e, -EFBIG, "%s: found more than %u bytes, allowed: at most that", file,
 			       OPTABLE_FILE_MAX);

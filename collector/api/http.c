@@ -79,7 +79,7 @@ int http_new(const struct http_config *config, struct http **ret_http, struct er
 	if (!h)
 		return err_set(e, -ENOMEM, "cannot start the HTTP server: no memory");
 	h->config = *config;
-	r = address_listen("HTTP", config->address, &fd, &h->port, e);
+	r = address_listen("http.listen", config->address, &fd, &h->port, e);
 	if (r < 0)
 		return r;
 	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, serve,

@@ -8,6 +8,7 @@
  * life), one read, one write. Sizes: a call is about 1 KiB, its queue at most 256 messages or
  * 4 MiB. */
 #include "collector/ingest/call.h"
+#include "collector/ingest/peers.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -48,6 +49,7 @@ struct listen_call {
 	struct tls_identity identity;
 	char *peer; /* gpr_malloc'ed */
 	void *state;
+	uint32_t slot;	  /* of peers.h */
 	struct buf *flat; /* queue thread */
 
 	struct completion on_over, on_receive, on_send;
@@ -186,6 +188,8 @@ static void settle(struct listen_call *c)
 		if (opened && c->method->closed)
 			c->method->closed(c->method->ctx, c, c->state);
 		grpc_call_unref(call);
+		if (c->slot != CALL_NO_SLOT)
+			peers_leave(c->counters->peers, c->slot);
 		metric_set(c->counters->open, atomic_fetch_sub(&c->counters->open_now, 1) - 1);
 		listen_call_unref(c); /* the first reference */
 	}
@@ -198,6 +202,8 @@ static void over(struct completion *self, bool ok)
 
 	(void)ok;
 	(void)pthread_mutex_lock(&c->lock);
+	if (c->cancelled)
+		metric_add(c->counters->broken, 1);
 	c->at = CALL_OVER;
 	settle(c);
 }
@@ -294,7 +300,7 @@ static void received(struct completion *self, bool ok)
 }
 
 struct listen_call *call_new(grpc_call *call, const struct listen_method *method,
-			     const struct tls_identity *identity, struct buf *flat,
+			     const struct tls_identity *identity, uint32_t slot, struct buf *flat,
 			     struct listen_counters *counters)
 {
 	struct listen_call *c = calloc(1, sizeof(*c));
@@ -305,6 +311,7 @@ struct listen_call *call_new(grpc_call *call, const struct listen_method *method
 	c->call = call;
 	c->method = method;
 	c->identity = *identity;
+	c->slot = slot;
 	c->flat = flat;
 	c->counters = counters;
 	c->peer = grpc_call_get_peer(call);

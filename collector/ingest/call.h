@@ -27,16 +27,19 @@ struct completion {
 };
 
 struct listen_counters {
-	struct metric *accepted, *unimplemented, *denied, *anonymous;
+	struct peers *peers;
+	struct metric *accepted, *unimplemented, *denied, *anonymous, *crowded, *broken;
 	struct metric *open, *received, *sent, *slow;
 	atomic_uint_fast64_t open_now;
 };
 
 struct listen_call;
 
-/* Takes over call. method and identity have been checked. flat: scratch of the queue's thread. */
+#define CALL_NO_SLOT UINT32_MAX
+
+/* Takes over call, and slot of peers.h when it has one. method and identity have been checked. flat: scratch of the queue's thread. */
 struct listen_call *call_new(grpc_call *call, const struct listen_method *method,
-			     const struct tls_identity *identity, struct buf *flat,
+			     const struct tls_identity *identity, uint32_t slot, struct buf *flat,
 			     struct listen_counters *counters); /* NULL without memory */
 void call_start(struct listen_call *c);
 /* Answers with the status and ends. */

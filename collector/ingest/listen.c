@@ -17,8 +17,10 @@
 #include <grpc/support/log.h>
 
 #include "collector/address.h"
+#include "collector/ingest/accept.h"
 #include "collector/ingest/call.h"
 #include "collector/ingest/identity.h"
+#include "collector/ingest/peers.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/wire.h"
@@ -192,8 +194,20 @@ static enum listen_status admit(struct listen *l, struct listen_thread *t, struc
 			      tls_role_name(identity->role), m->path);
 		return LISTEN_PERMISSION_DENIED;
 	}
-	metric_add(l->counters.accepted, 1);
 	*ret_method = m;
+	return LISTEN_OK;
+}
+
+/* After admit: takes a place among the calls of the identity. */
+static enum listen_status enter(struct listen *l, const struct tls_identity *identity, uint32_t *ret_slot,
+				struct err *e)
+{
+	if (!peers_enter(l->counters.peers, identity, ret_slot)) {
+		metric_add(l->counters.crowded, 1);
+		(void)err_set(e, 0, "this certificate has too many calls open: close some of them first");
+		return LISTEN_RESOURCE_EXHAUSTED;
+	}
+	metric_add(l->counters.accepted, 1);
 	return LISTEN_OK;
 }
 
@@ -204,9 +218,15 @@ static void take_call(struct listen *l, struct listen_thread *t)
 	struct tls_identity identity = {0};
 	struct err e = {0};
 	enum listen_status status = admit(l, t, &identity, &method, &e);
-	struct listen_call *c = call_new(t->call, method, &identity, &t->flat, &l->counters);
+	uint32_t slot = CALL_NO_SLOT;
+	struct listen_call *c;
 
+	if (status == LISTEN_OK)
+		status = enter(l, &identity, &slot, &e);
+	c = call_new(t->call, method, &identity, slot, &t->flat, &l->counters);
 	if (!c) {
+		if (slot != CALL_NO_SLOT)
+			peers_leave(l->counters.peers, slot);
 		(void)grpc_call_cancel(t->call, NULL);
 		grpc_call_unref(t->call);
 	} else if (status == LISTEN_OK) {
@@ -278,6 +298,10 @@ static void register_counters(struct listen_counters *c, struct metrics *m)
 	c->unimplemented = metrics_counter(m, name, "result=\"unknown_method\"", help);
 	c->denied = metrics_counter(m, name, "result=\"wrong_role\"", help);
 	c->anonymous = metrics_counter(m, name, "result=\"no_identity\"", help);
+	c->crowded = metrics_counter(m, name, "result=\"too_many\"", help);
+	c->broken = metrics_counter(m, "nightjar_grpc_calls_broken_total", NULL,
+				    "Calls that ended before their status was sent: cancelled, reset, connection "
+				    "lost, or a message above the limit.");
 	c->open = metrics_gauge(m, "nightjar_grpc_open_calls", NULL, "Calls and streams under way.");
 	c->received = metrics_counter(m, "nightjar_grpc_messages_received_total", NULL,
 				      "Messages that peers have sent.");
@@ -327,7 +351,7 @@ static int why_not(const char *address, struct err *e)
 {
 	_cleanup_(closep) int fd = -1;
 	uint16_t port;
-	int r = address_listen("gRPC", address, &fd, &port, e);
+	int r = address_listen("grpc.listen", address, &fd, &port, e);
 
 	return r < 0 ? r : err_set(e, -EADDRNOTAVAIL, "cannot listen on '%s': gRPC refuses it", address);
 }
@@ -398,7 +422,8 @@ static struct listen *allocate(const struct listen_config *config)
 	l->on_down.done = server_down;
 	l->files_new = true;
 	l->threads = calloc(count ? count : 1, sizeof(*l->threads));
-	if (!l->threads || copy_files(config->files, &l->files) < 0) {
+	l->counters.peers = peers_new();
+	if (!l->threads || !l->counters.peers || copy_files(config->files, &l->files) < 0) {
 		listen_free(l);
 		return NULL;
 	}
@@ -423,7 +448,12 @@ int listen_new(const struct listen_config *config, struct listen **ret_listen, s
 	if (!l)
 		return err_set(e, -ENOMEM, "cannot start the gRPC server: no memory");
 	register_counters(&l->counters, config->metrics);
-	r = add_port(l, config->address, e);
+	r = accept_limit(config->connections,
+			 metrics_counter(config->metrics, "nightjar_connections_refused_total", NULL,
+					 "Connections closed at once because too many were open."),
+			 e);
+	if (r == 0)
+		r = add_port(l, config->address, e);
 	if (r == 0)
 		r = start_threads(l, e);
 	if (r < 0) {
@@ -512,7 +542,9 @@ void listen_free(struct listen *l)
 		buf_done(&l->threads[i].flat);
 	}
 	atomic_store(&handshakes_failed, NULL);
+	accept_forget();
 	free(l->threads);
+	peers_free(l->counters.peers);
 	tls_files_done(&l->files);
 	(void)pthread_cond_destroy(&l->changed);
 	(void)pthread_mutex_destroy(&l->lock);

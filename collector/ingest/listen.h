@@ -70,6 +70,7 @@ struct listen_config {
 	const char *address; /* "HOST:PORT"; port 0: any */
 	const struct tls_files *files;
 	unsigned int threads;
+	unsigned int connections; /* at a time, of the process (accept.h); 0: as descriptors allow */
 	/* Tables, each ended by a NULL path; NULL-ended. They and the array outlive the listener. */
 	const struct listen_method *const *methods;
 	struct metrics *metrics;

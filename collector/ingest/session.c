@@ -88,18 +88,27 @@ static bool is_own(const char *claimed, const char *certified)
 	return claimed[0] == '\0' || strcmp(claimed, certified) == 0;
 }
 
+static enum state refuse_claim(struct session *s, const struct tls_identity *id)
+{
+	char text[256];
+
+	metric_add(s->all->other_node, 1);
+	log_limited(LOG_LEVEL_WARNING, "%s holds the certificate of node '%s' and claims another",
+		    listen_call_peer(s->call), id->node);
+	(void)snprintf(text, sizeof(text),
+		       "the hello names another node or cluster than the certificate; the certificate is that "
+		       "of node '%.64s': set node.name and node.cluster ('%.32s') as there",
+		       id->node, id->cluster);
+	return refuse(s, LISTEN_PERMISSION_DENIED, text);
+}
+
 static enum state take_hello(struct session *s, struct input *in)
 {
 	const struct tls_identity *id = listen_call_identity(s->call);
 	Nightjar__V1__Hello *hello = in->parsed->hello;
 
-	if (!is_own(hello->node, id->node) || !is_own(hello->cluster, id->cluster)) {
-		metric_add(s->all->other_node, 1);
-		log_limited(LOG_LEVEL_WARNING, "%s holds the certificate of node '%s' and claims another",
-			    listen_call_peer(s->call), id->node);
-		return refuse(s, LISTEN_PERMISSION_DENIED,
-			      "the hello names another node or cluster than the certificate");
-	}
+	if (!is_own(hello->node, id->node) || !is_own(hello->cluster, id->cluster))
+		return refuse_claim(s, id);
 	if (s->all->cluster[0] && strcmp(s->all->cluster, id->cluster) != 0) {
 		metric_add(s->all->other_cluster, 1);
 		return refuse(s, LISTEN_PERMISSION_DENIED,

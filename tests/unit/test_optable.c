@@ -266,7 +266,7 @@ static void a_file_that_cannot_be_read_says_why(void **state)
 	const char *argv[] = {"x", "--config", f->dir, NULL};
 
 	assert_int_equal(load_args(f, 3, argv, NULL), -EINVAL);
-	assert_non_null(strstr(f->e.text, "cannot read '/tmp/nightjar-optable-"));
+	assert_non_null(strstr(f->e.text, "cannot read the configuration '/tmp/nightjar-optable-"));
 	assert_non_null(strstr(f->e.text, "Is a directory"));
 	argv[2] = f->file;
 	assert_int_equal(load_args(f, 3, argv, NULL), -EINVAL);
