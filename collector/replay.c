@@ -114,6 +114,7 @@ static int build_delivery(struct replay *r, const struct options *o, struct err 
 
 	sinks.kafka.brokers = (char *)"";
 	sinks.log.alerts = (char *)"";
+	sinks.log.wait = true;
 	if (strcmp(sinks.log.format, "auto") == 0)
 		sinks.log.format = (char *)"json";
 	result = store_open(":memory:", &r->store, e);

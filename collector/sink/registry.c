@@ -9,6 +9,7 @@
 
 static const struct sink_type *const types[] = {
 	&sink_log_type,
+	&sink_file_type,
 	&sink_kafka_type,
 };
 

@@ -11,6 +11,7 @@ struct sink_log_options {
 	char *path;   /* log.path: file that is appended to; "": stdout */
 	char *color;  /* log.color: "auto" (default: a terminal), "always", "never" */
 	char *alerts; /* log.alerts_file: a file that gets JSON lines besides; "": none */
+	bool wait;    /* for a reader of log.path that is slow, as a replay does */
 };
 
 struct sink_kafka_options {
