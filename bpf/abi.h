@@ -253,6 +253,19 @@ struct nj_settings {
 	__u64 name_mask[NJ_NAME_MAX];
 };
 
+/* Waking a sleeping agent costs the watched process ten times what its record does. So the agent says
+ * whether it sleeps, what can wait (see capture.h for how long) does not wake it, and the first of
+ * the rest does. An agent that was woken often of late only naps: it looks by itself within
+ * milliseconds, and nobody wakes it. A ring that is a quarter full wakes it in any case. */
+enum nj_bell_state { NJ_AGENT_AWAKE = 0, NJ_AGENT_ASLEEP = 1, NJ_AGENT_NAPS = 2 };
+
+/* A cache line of its own: settings are read at every system call. */
+struct nj_bell {
+	__u32 state; /* enum nj_bell_state; programs only ever write NJ_AGENT_AWAKE */
+	__u32 pad[15];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct nj_bell) == 64, "abi");
 _Static_assert(sizeof(struct nj_settings) == 656, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
 _Static_assert(sizeof(struct nj_head) == 48, "abi");

@@ -21,7 +21,7 @@ int descriptor_copied(__s64 result, int old_fd)
 	dup->old_fd = old_fd;
 	dup->new_fd = (__s32)result;
 	dup->endpoint = s->endpoints[ENDPOINT_SLOT];
-	bpf_ringbuf_submit(dup, 0);
+	emit_submit(dup, NJ_CLASS_DESCRIPTOR, EMIT_NOW);
 	return 0;
 }
 
@@ -46,6 +46,6 @@ int descriptor_pair_made(__u64 fds_address)
 	emit_head(&pipe->head, NJ_PIPE, sizeof(*pipe));
 	pipe->ends[0] = s->endpoints[0];
 	pipe->ends[1] = s->endpoints[1];
-	bpf_ringbuf_submit(pipe, 0);
+	emit_submit(pipe, NJ_CLASS_DESCRIPTOR, EMIT_LATER);
 	return 0;
 }

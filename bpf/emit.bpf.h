@@ -14,6 +14,25 @@ static __always_inline void *emit_ring(__u32 class)
 	return bpf_map_lookup_elem(&rings, &row);
 }
 
+/* Whether a record may have to be acted upon at once, or only explains what follows. */
+enum emit_haste { EMIT_LATER, EMIT_NOW };
+
+/* The flags to submit with, asked right before it. Two CPUs may both ring: no harm. When the agent
+ * goes to sleep in between, the kernel's own rule (a record that the reader waits at wakes it) still
+ * holds for what is urgent; what is not fills at most a quarter of its ring. */
+static __always_inline __u64 emit_flags(void *ring, enum emit_haste haste)
+{
+	__u32 state = bell.state;
+
+	if (state == NJ_AGENT_AWAKE)
+		return haste == EMIT_NOW ? 0 : BPF_RB_NO_WAKEUP;
+	if ((haste == EMIT_LATER || state == NJ_AGENT_NAPS) &&
+	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4)
+		return BPF_RB_NO_WAKEUP;
+	bell.state = NJ_AGENT_AWAKE;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 static __always_inline void emit_lost(__u32 class)
 {
 	__u32 zero = 0;
@@ -63,11 +82,11 @@ static __always_inline void emit_head_owner(struct nj_head *head, __u8 type, __u
 }
 
 /* Copies a finished record out. */
-static __always_inline void emit_record(const void *record, __u32 size, __u32 class)
+static __always_inline void emit_record(const void *record, __u32 size, __u32 class, enum emit_haste haste)
 {
 	void *ring = emit_ring(class);
 
-	if (!ring || bpf_ringbuf_output(ring, (void *)record, size, 0))
+	if (!ring || bpf_ringbuf_output(ring, (void *)record, size, emit_flags(ring, haste)))
 		emit_lost(class);
 }
 
@@ -83,3 +102,11 @@ static __always_inline void emit_record(const void *record, __u32 size, __u32 cl
 			emit_lost(class);                                                          \
 		record_;                                                                           \
 	})
+
+/* Sends what emit_reserve gave. */
+static __always_inline void emit_submit(void *record, __u32 class, enum emit_haste haste)
+{
+	void *ring = emit_ring(class);
+
+	bpf_ringbuf_submit(record, ring ? emit_flags(ring, haste) : 0);
+}

@@ -69,7 +69,7 @@ static __always_inline void emit_open(struct scratch *s, struct nj_open *open, s
 	if (pos > SCRATCH_VAR)
 		return;
 	open->head.size = (__u16)(sizeof(*open) + pos);
-	emit_record(open, sizeof(*open) + pos, NJ_CLASS_FILE);
+	emit_record(open, sizeof(*open) + pos, NJ_CLASS_FILE, EMIT_NOW);
 }
 
 int file_opened(__s64 result, __u64 raw, int dirfd, __u32 flags)

@@ -15,3 +15,4 @@ const volatile __u32 ring_count = 1;
 const volatile bool use_v1_cgroup = false;
 
 struct nj_settings settings = {0};
+struct nj_bell bell = {0};

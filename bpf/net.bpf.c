@@ -63,7 +63,7 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	tcp->socket.fd = -1;
 	fdinfo_inet(sk, &tcp->socket);
 	tcp->socket.state = (__u8)new_state;
-	bpf_ringbuf_submit(tcp, 0);
+	emit_submit(tcp, NJ_CLASS_TCP, new_state == TCP_ESTABLISHED ? EMIT_NOW : EMIT_LATER);
 	return 0;
 }
 
@@ -76,7 +76,7 @@ static __always_inline void emit_socket_call(__u8 type, __s64 result, const stru
 	emit_head(&call->head, type, sizeof(*call));
 	call->result = result;
 	call->socket = *ep;
-	bpf_ringbuf_submit(call, 0);
+	emit_submit(call, NJ_CLASS_SOCKET, EMIT_NOW);
 }
 
 int net_accepted(__s64 result)

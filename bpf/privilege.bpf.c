@@ -13,6 +13,6 @@ int privilege_changed(__s64 result, __u32 call)
 	cred->result = result;
 	cred->call = call;
 	task_creds(bpf_get_current_task_btf(), &cred->creds);
-	bpf_ringbuf_submit(cred, 0);
+	emit_submit(cred, NJ_CLASS_PRIVILEGE, EMIT_LATER);
 	return 0;
 }

@@ -18,7 +18,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	emit_head(&fork->head, NJ_FORK, sizeof(*fork));
 	task_identity(child, &fork->child);
 	fork->child_uid = child->cred->uid.val;
-	bpf_ringbuf_submit(fork, 0);
+	emit_submit(fork, NJ_CLASS_PROCESS, EMIT_LATER);
 	return 0;
 }
 
@@ -45,7 +45,7 @@ int BPF_PROG(process_exec, struct task_struct *task)
 	if (pos > SCRATCH_VAR)
 		return 0;
 	exec->head.size = (__u16)(sizeof(*exec) + pos);
-	emit_record(exec, sizeof(*exec) + pos, NJ_CLASS_PROCESS);
+	emit_record(exec, sizeof(*exec) + pos, NJ_CLASS_PROCESS, EMIT_NOW);
 	return 0;
 }
 
@@ -65,7 +65,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	emit_head(&exit->head, NJ_EXIT, sizeof(*exit));
 	exit->code = signal->flags & SIGNAL_GROUP_EXIT ? (__u32)signal->group_exit_code
 						       : (__u32)task->group_leader->exit_code;
-	bpf_ringbuf_submit(exit, 0);
+	emit_submit(exit, NJ_CLASS_PROCESS, EMIT_LATER);
 	return 0;
 }
 
@@ -87,6 +87,6 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 		return 0;
 	record->path_len = (__u16)len;
 	record->head.size = (__u16)(sizeof(*record) + len);
-	emit_record(record, sizeof(*record) + (__u32)len, NJ_CLASS_CGROUP);
+	emit_record(record, sizeof(*record) + (__u32)len, NJ_CLASS_CGROUP, EMIT_LATER);
 	return 0;
 }

@@ -10,6 +10,7 @@ extern const volatile __u32 ring_count;
 extern const volatile bool use_v1_cgroup;
 
 extern struct nj_settings settings;
+extern struct nj_bell bell;
 
 static __always_inline bool should_drop_class(__u32 class)
 {

@@ -1,8 +1,8 @@
 /* One loop thread: kernel records in, batches out; the uplink is the only other thread of ours.
  *
- *   epoll: capture → capture_turn → batch_add          the policy and the snapshot arrive by mail
+ *   epoll: capture → (every turn) capture_turn → batch_add
  *          signal  → draining: what is captured is sent, then everything is freed in reverse
- *          mail    → what the collector said (the uplink's thread puts it there)
+ *          mail    → what the collector said, policy and snapshot (the uplink's thread puts it there)
  *
  * The loop never blocks on the network, and bounds its work per turn by RECORDS_PER_TURN. */
 #include "node-agent/agent.h"
@@ -236,16 +236,19 @@ static struct timespec until_next(const struct agent *a)
 {
 	uint64_t due = a->tick_ns + TICK_NS;
 	uint64_t deadline = a->batch ? batch_deadline_ns(a->batch) : 0;
+	uint64_t most = capture_wait_ns(a->capture);
 	uint64_t wait;
 
 	if (deadline != 0 && deadline < due)
 		due = deadline;
 	wait = due > a->now_ns ? due - a->now_ns : 0;
+	if (wait > most)
+		wait = most;
 	return (struct timespec){.tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC)};
 }
 
 /* Waits, and tells which descriptors are ready. The clock is read here, once. */
-static int wait_events(struct agent *a, bool *ret_records, bool *ret_mail, struct err *e)
+static int wait_events(struct agent *a, bool *ret_mail, struct err *e)
 {
 	struct epoll_event events[3];
 	struct timespec timeout = until_next(a);
@@ -259,23 +262,20 @@ static int wait_events(struct agent *a, bool *ret_records, bool *ret_mail, struc
 			a->stopping = true;
 		else if (events[i].data.fd == a->mail_fd)
 			*ret_mail = true;
-		else
-			*ret_records = true;
 	}
 	return 0;
 }
 
 static int turn(struct agent *a, struct err *e)
 {
-	bool records = false, mail = false;
-	int r = wait_events(a, &records, &mail, e);
+	bool mail = false;
+	int r = wait_events(a, &mail, e);
 
 	if (r < 0)
 		return r;
 	if (a->now_ns - a->tick_ns >= TICK_NS)
 		tick(a);
-	if (records)
-		r = capture_records(a, on_event, e);
+	r = capture_records(a, on_event, e);
 	if (r >= 0 && mail)
 		r = read_mail(a, e);
 	end_turn(a);
@@ -513,10 +513,10 @@ static void report_losses(struct agent *a)
 
 static int print_turn(struct agent *a, struct err *e)
 {
-	bool records = false, mail = false;
-	int r = wait_events(a, &records, &mail, e);
+	bool mail = false;
+	int r = wait_events(a, &mail, e);
 
-	if (r >= 0 && records)
+	if (r >= 0)
 		r = capture_records(a, print_event, e);
 	if (r >= 0 && a->now_ns - a->tick_ns >= TICK_NS)
 		report_losses(a);

@@ -23,6 +23,13 @@
 #define CONTAINERS_MAX	   4096
 #define PROCESSES_DEFAULT  16384
 #define SEED_BYTES_MAX	   (64UL << 20)
+/* Ten turns a second cost an idle node nothing that can be measured. */
+#define WAIT_NS		   (100 * NS_PER_MS)
+/* Past this many wake-ups in a row, and from then on more often than one in that time, the agent
+ * naps instead: a storm of execs pays for none of them, and an act in a quiet moment is told at once. */
+#define WAKE_NS		   (4 * NS_PER_MS)
+#define WAKE_BURST	   25
+#define NAP_NS		   (2 * NS_PER_MS)
 
 #define ALL_CLASSES ((1U << NJ_CLASS_MAX) - 1)
 /* Never narrowed: without them nothing else can be told apart. */
@@ -41,6 +48,9 @@ struct capture {
 	uint64_t decode_lost[NJ_CLASS_MAX];
 	uint64_t unknown[NJ_CLASS_MAX];
 	uint64_t reported[LOSS_REASON_MAX][NJ_CLASS_MAX];
+	bool asleep;	   /* since the last capture_wait_ns */
+	uint64_t turn_ns;  /* of the last turn */
+	uint64_t woken_ns; /* when the wake-ups so far would have come at a pace of WAKE_NS */
 	/* Of the running turn. */
 	capture_event_fn handle;
 	void *ctx;
@@ -230,12 +240,25 @@ static void on_record(void *ctx, struct bytes record)
 		deliver(c, &d, actor(c, &d), NULL);
 }
 
+/* The agent is awake: nobody need wake it. Counts it when somebody just did. */
+static void wake(struct capture *c, uint64_t now_ns)
+{
+	struct nj_bell *bell = probe_bell(c->probe);
+
+	if (c->asleep && __atomic_load_n(&bell->state, __ATOMIC_RELAXED) == NJ_AGENT_AWAKE)
+		c->woken_ns = (c->woken_ns > now_ns ? c->woken_ns : now_ns) + WAKE_NS;
+	__atomic_store_n(&bell->state, NJ_AGENT_AWAKE, __ATOMIC_RELAXED);
+	c->asleep = false;
+	c->turn_ns = now_ns;
+}
+
 int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx)
 {
 	c->handle = handle;
 	c->ctx = ctx;
+	wake(c, clock_boot_ns());
 	proctable_turn(c->processes);
-	return (int)merge_turn(c->merge, clock_boot_ns(), max_records, on_record, c);
+	return (int)merge_turn(c->merge, c->turn_ns, max_records, on_record, c);
 }
 
 /* The iterator cannot read another process's memory: its arguments come from /proc, and are left
@@ -406,6 +429,18 @@ void capture_free(struct capture *c)
 int capture_fd(const struct capture *c)
 {
 	return merge_fd(c->merge);
+}
+
+/* The bell first, then the look: a record that came in between is seen here or rings. */
+uint64_t capture_wait_ns(struct capture *c)
+{
+	bool nap = c->woken_ns > c->turn_ns + WAKE_BURST * WAKE_NS;
+
+	__atomic_store_n(&probe_bell(c->probe)->state, nap ? NJ_AGENT_NAPS : NJ_AGENT_ASLEEP, __ATOMIC_SEQ_CST);
+	c->asleep = true;
+	if (nap)
+		return NAP_NS;
+	return merge_pending(c->merge) ? 0 : WAIT_NS;
 }
 
 uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows)

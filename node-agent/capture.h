@@ -2,7 +2,8 @@
  * records. What lies behind it, in order: kernel_caps → probe → merge → decode → procfs, proctable
  * → cgroup_id, containers.
  *
- * One thread owns a capture: it waits on capture_fd (epoll), then calls capture_turn. */
+ * One thread owns a capture: it waits on capture_fd (epoll) for at most capture_wait_ns, then calls
+ * capture_turn, whether or not the descriptor is ready. */
 #pragma once
 
 #include <stdint.h>
@@ -36,7 +37,13 @@ struct capture_coverage {
 int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e) must_check;
 void capture_free(struct capture *c); /* detaches and unloads; NULL allowed */
 
-int capture_fd(const struct capture *c); /* readable when a ring has records */
+int capture_fd(const struct capture *c); /* epoll; readable when a record came that cannot wait */
+/* To be asked right before each wait. What may have to be acted upon (exec, an established or accepted
+ * connection, open, dup) makes the descriptor readable at once; what only explains it (fork, exit,
+ * closing, credentials) does not, and waits in the rings for as long as this says. After many wake-ups in
+ * a short time this is 2 ms and everything waits for it. 0: records wait that no wake-up will come
+ * for. */
+uint64_t capture_wait_ns(struct capture *c);
 
 /* Called for each event in order; the event and what it points to are valid during the call. The
  * process table keeps every struct process_def it hands out at its address, unchanged, until the

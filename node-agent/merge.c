@@ -113,6 +113,14 @@ int merge_add_map(struct merge *m, int fd, uint64_t size)
 	return epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &readable) < 0 ? -errno : 0;
 }
 
+bool merge_pending(const struct merge *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (__atomic_load_n(m->rings[i].producer, __ATOMIC_ACQUIRE) != *m->rings[i].consumer)
+			return true;
+	return false;
+}
+
 /* A record without a sensible time is taken at once and left to the decoder: nothing may block a
  * ring for ever. */
 static uint64_t record_time(struct bytes record, uint64_t now)

@@ -32,6 +32,9 @@ int merge_add_memory(struct merge *m, unsigned long *consumer, const unsigned lo
 
 int merge_fd(const struct merge *m); /* epoll; readable when a ring has records */
 
+/* Whether a ring has anything to hand out, now or when it has been written. */
+bool merge_pending(const struct merge *m);
+
 /* The record is valid during the call. */
 typedef void (*merge_record_fn)(void *ctx, struct bytes record);
 

@@ -248,6 +248,11 @@ struct nj_settings *probe_settings(struct probe *p)
 	return &p->skel->bss->settings;
 }
 
+struct nj_bell *probe_bell(struct probe *p)
+{
+	return &p->skel->bss->bell;
+}
+
 static void clear_names(int fd)
 {
 	struct nj_name name;

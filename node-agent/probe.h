@@ -28,6 +28,7 @@ uint64_t probe_ring_bytes(const struct probe *p, uint32_t ring);
 
 /* Shared with the running programs. */
 struct nj_settings *probe_settings(struct probe *p);
+struct nj_bell *probe_bell(struct probe *p);
 /* Replaces the names whose opening is reported. */
 int probe_set_open_names(struct probe *p, const char *const *names, struct err *e) must_check;
 

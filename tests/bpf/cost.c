@@ -20,28 +20,21 @@ struct cost {
 	uint64_t ns, runs;
 };
 
-/* The newest program of that name is ours. */
+/* Among our own descriptors: other agents may run. */
 static int program_fd(const char *name)
 {
-	uint32_t id = 0;
-	int best = -1;
-
-	while (bpf_prog_get_next_id(id, &id) == 0) {
+	for (int fd = 3; fd < 256; fd++) {
 		struct bpf_prog_info info = {0};
 		uint32_t size = sizeof(info);
-		int fd = bpf_prog_get_fd_by_id(id);
+		char path[64], target[64] = "";
 
-		if (fd < 0)
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) < 0 || !strstr(target, "bpf-prog"))
 			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && strcmp(info.name, name) == 0) {
-			if (best >= 0)
-				(void)close(best);
-			best = fd;
-		} else {
-			(void)close(fd);
-		}
+		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && strcmp(info.name, name) == 0)
+			return fd;
 	}
-	return best;
+	return -1;
 }
 
 static struct cost read_cost(int fd)
@@ -136,7 +129,6 @@ int main(void)
 		printf("%-40s %-14s %8llu runs %6llu ns each\n", rows[i].load, rows[i].program,
 		       (unsigned long long)(after.runs - before.runs),
 		       (unsigned long long)((after.ns - before.ns) / (after.runs - before.runs + 1)));
-		(void)close(fd);
 		live_stop(&l);
 	}
 	(void)close(stats);

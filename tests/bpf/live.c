@@ -108,7 +108,9 @@ void live_pump(struct live *l, int timeout_ms)
 {
 	struct pollfd p = {.fd = capture_fd(l->capture), .events = POLLIN};
 
-	(void)poll(&p, 1, timeout_ms);
+	int most_ms = (int)(capture_wait_ns(l->capture) / NS_PER_MS);
+
+	(void)poll(&p, 1, timeout_ms < most_ms ? timeout_ms : most_ms);
 	assert_true(capture_turn(l->capture, 4096, on_event, l) >= 0);
 }
 

@@ -95,6 +95,19 @@ static void empty_rings_give_nothing(void **state)
 	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
 }
 
+static void what_has_not_been_handed_out_is_pending(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at;
+
+	assert_false(merge_pending(f->m));
+	at = push(&f->rings[2], 10, BUSY);
+	assert_true(merge_pending(f->m));
+	commit(&f->rings[2], at);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 1);
+	assert_false(merge_pending(f->m));
+}
+
 static void records_of_all_rings_come_in_order_of_time(void **state)
 {
 	struct fixture *f = *state;
@@ -191,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bad_sizes_and_too_many_rings_are_refused),
 		TEST(empty_rings_give_nothing),
+		TEST(what_has_not_been_handed_out_is_pending),
 		TEST(records_of_all_rings_come_in_order_of_time),
 		TEST(a_record_younger_than_the_look_at_the_clock_waits),
 		TEST(a_turn_waits_for_a_writer_but_not_for_ever),

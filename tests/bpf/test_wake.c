@@ -1,0 +1,169 @@
+/* When the agent is woken: at once for what may have to be acted upon, not for the rest, and in a
+ * storm not at all. Other programs of the machine ring as well, so what must not ring is tried until
+ * a moment in which nobody did. */
+#include "tests/bpf/live.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define NAP_AT_MOST (10 * NS_PER_MS)
+
+static struct live live;
+
+static void sleep_us(long us)
+{
+	struct timespec t = {.tv_nsec = us * 1000};
+
+	(void)nanosleep(&t, NULL);
+}
+
+static void make_pipe(void)
+{
+	int fds[2];
+
+	if (pipe(fds) == 0) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+	}
+}
+
+static int only_pipes(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 2000; i++) {
+		make_pipe();
+		sleep_us(1000);
+	}
+	return 0;
+}
+
+/* Handles everything and goes to sleep. True when somebody woke us within the time. */
+static bool woken_within(int ms)
+{
+	struct pollfd p = {.fd = capture_fd(live.capture), .events = POLLIN};
+
+	do
+		live_pump(&live, 0);
+	while (capture_wait_ns(live.capture) < NAP_AT_MOST);
+	return poll(&p, 1, ms) > 0;
+}
+
+static void what_only_explains_does_not_wake_and_is_not_lost(void **state)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+	struct actor a;
+	bool woken = true;
+	size_t from = 0;
+
+	(void)state;
+	live_start(&live, NULL, 0);
+	a = live_actor(&live, only_pipes, NULL);
+	live_go(&a);
+	(void)live_await(&live, EVENT_KIND_PIPE, a.pid);
+	while (woken && clock_monotonic_ns() < deadline)
+		woken = woken_within(20);
+	assert_false(woken);
+	from = live.count;
+	live_pump(&live, 0);
+	assert_non_null(live_find(&live, EVENT_KIND_PIPE, a.pid, &from));
+	(void)kill(a.pid, SIGKILL);
+	(void)waitpid(a.pid, NULL, 0);
+	live_stop(&live);
+}
+
+static int pipes_then_exec(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 10; i++)
+		make_pipe();
+	execl("/bin/true", "true", (char *)NULL);
+	return 1;
+}
+
+/* The kernel's own rule would not wake for a record that stands behind others. */
+static void what_may_matter_wakes_also_behind_what_does_not(void **state)
+{
+	struct pollfd p = {.fd = -1, .events = POLLIN};
+	struct actor a;
+
+	(void)state;
+	live_start(&live, NULL, 0);
+	p.fd = capture_fd(live.capture);
+	a = live_actor(&live, pipes_then_exec, NULL);
+	live_pump(&live, 0);
+	(void)capture_wait_ns(live.capture);
+	live_go(&a);
+	assert_int_equal(poll(&p, 1, LIVE_DEADLINE_MS), 1);
+	(void)live_await(&live, EVENT_KIND_EXEC, a.pid);
+	assert_int_equal(live_finish(&live, &a), 0);
+	live_stop(&live);
+}
+
+static int connect_without_end(void *arg)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+
+	(void)arg;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (;;) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		(void)!connect(fd, (struct sockaddr *)&to, sizeof(to));
+		(void)close(fd);
+		sleep_us(200);
+	}
+	return 0;
+}
+
+/* Pumps until the time to wait is (or is not) that of a nap. */
+static bool await_nap(bool wanted)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+	uint64_t wait;
+
+	do {
+		live_pump(&live, 100);
+		wait = capture_wait_ns(live.capture);
+		if (wait > 0 && (wait <= NAP_AT_MOST) == wanted)
+			return true;
+	} while (clock_monotonic_ns() < deadline);
+	return false;
+}
+
+static void a_storm_lets_the_agent_nap_and_quiet_ends_it(void **state)
+{
+	size_t from = 0, seen = 0;
+	struct actor a;
+
+	(void)state;
+	live_start(&live, NULL, 0);
+	a = live_actor(&live, connect_without_end, NULL);
+	live_go(&a);
+	assert_true(await_nap(true));
+	(void)kill(a.pid, SIGKILL);
+	(void)waitpid(a.pid, NULL, 0);
+	assert_true(await_nap(false));
+	while (live_find(&live, EVENT_KIND_CONNECT, a.pid, &from))
+		seen++;
+	assert_true(seen > 0);
+	assert_false(live.gap);
+	live_stop(&live);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_only_explains_does_not_wake_and_is_not_lost),
+		cmocka_unit_test(what_may_matter_wakes_also_behind_what_does_not),
+		cmocka_unit_test(a_storm_lets_the_agent_nap_and_quiet_ends_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
