@@ -51,7 +51,7 @@ static const struct opt rows[] = {
 	{.key = "uplink.in_flight", .type = OPT_COUNT, .offset = AT(uplink_in_flight), .fallback = "64",
 	 .min = 1, .max = 4096, .help = "batches that are sent ahead of their acknowledgement"},
 	{.key = "uplink.heartbeat", .type = OPT_DURATION, .offset = AT(heartbeat_ns), .fallback = "500ms",
-	 .min = 10 * MS, .max = 60 * SEC, .help = "a sign of life after this time without a batch"},
+	 .min = 10 * MS, .max = 60 * SEC, .help = "time between two signs of life, which say what the agent costs"},
 	{.key = "uplink.backoff_min", .type = OPT_DURATION, .offset = AT(backoff_min_ns), .fallback = "100ms",
 	 .min = MS, .max = 60 * SEC, .help = "wait before the second attempt to connect; doubles with each"},
 	{.key = "uplink.backoff_max", .type = OPT_DURATION, .offset = AT(backoff_max_ns), .fallback = "10s",

@@ -171,14 +171,18 @@ int spool_push(struct spool *s, const struct spool_batch *batch, struct spool_co
 	return node ? 0 : -ENOMEM;
 }
 
-void spool_rewind(struct spool *s)
+size_t spool_rewind(struct spool *s)
 {
+	size_t in_flight;
+
 	(void)pthread_mutex_lock(&s->lock);
+	in_flight = s->in_flight;
 	s->next = s->first;
 	s->unsent = s->length;
 	s->in_flight = 0;
 	s->sent_any = false;
 	(void)pthread_mutex_unlock(&s->lock);
+	return in_flight;
 }
 
 /* Lock held. The definitions that the collector lacks before this batch's own: those of batches that

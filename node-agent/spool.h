@@ -38,8 +38,9 @@ struct spool_batch {
  * and is counted there; its definitions went too, so the next one must open a new epoch. */
 int spool_push(struct spool *s, const struct spool_batch *batch, struct spool_counts *ret_dropped) must_check;
 
-/* The next batch to send is the first unacknowledged one, and opens its epoch again. */
-void spool_rewind(struct spool *s);
+/* The next batch to send is the first unacknowledged one, and opens its epoch again. Returns how many
+ * were on their way. */
+size_t spool_rewind(struct spool *s);
 /* Writes the next batch to send as an AgentMessage. 1; 0: nothing to send, or max_in_flight batches
  * are on their way; -ENOMEM. */
 int spool_take(struct spool *s, uint32_t max_in_flight, const char *node, struct buf *out) must_check;

@@ -46,7 +46,10 @@ struct session {
 	bool finishing; /* no more messages from here */
 	uint32_t max_in_flight;
 	uint64_t opened_ns;
-	uint64_t sent_ns; /* when the last message was given to gRPC */
+	uint64_t beat_ns; /* when the last heartbeat was written; 0: none yet */
+	/* Each batch of an unknown epoch is refused by a NeedEpoch of its own. */
+	uint64_t reopened_seq; /* the batch that the last rewind went back to */
+	size_t refusals_due;   /* of batches that were on their way then */
 };
 
 int uplink_new(const struct uplink_config *config, struct uplink **ret_uplink, struct err *e)
@@ -130,17 +133,29 @@ static void on_ack(void *ctx, uint64_t seq)
 {
 	struct session *s = ctx;
 
+	if (seq >= s->reopened_seq)
+		s->refusals_due = 0;
 	spool_ack(s->u->config.spool, seq);
 	if (seq == 0 && !s->acked)
 		s->u->config.unknown(s->u->config.ctx);
 	s->acked = true;
 }
 
+/* One rewind answers the refusals of all batches that were on their way. Even if fewer come than are
+ * due, nothing stands still: what is sent again is more than is due, and each is refused if need be. */
 static void on_need_epoch(void *ctx)
 {
 	struct session *s = ctx;
+	struct spool *spool = s->u->config.spool;
+	size_t in_flight;
 
-	spool_rewind(s->u->config.spool);
+	if (s->refusals_due > 0) {
+		s->refusals_due--;
+		return;
+	}
+	s->reopened_seq = spool_resume_seq(spool);
+	in_flight = spool_rewind(spool);
+	s->refusals_due = in_flight > 0 ? in_flight - 1 : 0;
 }
 
 static void on_policy(void *ctx, const struct uplink_policy *policy)
@@ -181,13 +196,16 @@ static int take_message(struct session *s, struct bytes message, struct err *e)
 static int write_heartbeat(struct session *s)
 {
 	struct selfstats stats;
+	/* The order matters: what is pushed after this look happened later than the look. */
 	uint64_t boot_ns = clock_boot_ns();
+	bool all_sent = spool_unsent(s->u->config.spool) == 0;
 
 	selfstats_read(&stats);
 	(void)pthread_mutex_lock(&s->u->lock);
 	s->u->stats.heartbeats++;
 	(void)pthread_mutex_unlock(&s->u->lock);
-	return uplink_write_heartbeat(boot_ns, (int64_t)(clock_wall_ns() - boot_ns), &stats, &s->out);
+	return uplink_write_heartbeat(all_sent ? boot_ns : 0, (int64_t)(clock_wall_ns() - boot_ns), &stats,
+				      &s->out);
 }
 
 /* Writes what is due into s->out. 1, 0: nothing, negative: no memory. */
@@ -202,13 +220,13 @@ static int next_message(struct session *s, uint64_t now_ns)
 		r = uplink_write_hello(config, spool_resume_seq(config->spool), &s->out);
 		return r < 0 ? r : 1;
 	}
-	r = spool_take(config->spool, s->max_in_flight, config->node, &s->out);
-	if (r != 0)
-		return r;
-	if (now_ns - s->sent_ns < config->heartbeat_ns)
-		return 0;
-	r = write_heartbeat(s);
-	return r < 0 ? r : 1;
+	/* Also between batches: a busy agent is the one whose cost people want to know. */
+	if (now_ns - s->beat_ns >= config->heartbeat_ns) {
+		s->beat_ns = now_ns;
+		r = write_heartbeat(s);
+		return r < 0 ? r : 1;
+	}
+	return spool_take(config->spool, s->max_in_flight, config->node, &s->out);
 }
 
 static int send_next(struct session *s, uint64_t now_ns)
@@ -224,7 +242,6 @@ static int send_next(struct session *s, uint64_t now_ns)
 	if (r < 0)
 		return r == -EPIPE ? 0 : r; /* closed: the reason comes with the next wait */
 	s->sending = true;
-	s->sent_ns = now_ns;
 	return 0;
 }
 
@@ -269,7 +286,7 @@ static int drained(struct session *s, uint64_t now_ns)
 
 static int wait_ms(const struct session *s, uint64_t now_ns)
 {
-	uint64_t due = s->sent_ns + s->u->config.heartbeat_ns;
+	uint64_t due = s->beat_ns + s->u->config.heartbeat_ns;
 	uint64_t ms = due > now_ns ? (due - now_ns) / NS_PER_MS + 1 : 1;
 
 	if (s->sending || s->finishing || ms > DRAIN_CHECK_MS)
@@ -314,10 +331,9 @@ static int connect_once(struct uplink *u, struct err *e)
 	r = rpc_stream_open(client, METHOD, &stream, e);
 	if (r < 0)
 		return r;
-	spool_rewind(u->config.spool);
+	(void)spool_rewind(u->config.spool);
 	s.client = client;
 	s.stream = stream;
-	s.sent_ns = s.opened_ns;
 	s.out = buf_with_max(WIRE_MESSAGE_MAX);
 	publish(u, stream);
 	r = serve(&s, e);

@@ -1,5 +1,5 @@
-/* The stream to the collector: Hello, then batches from the spool as they come, heartbeats when there
- * are none; acknowledgements, policy and throttle back. Connects again for ever, with a back-off that
+/* The stream to the collector: Hello, then batches from the spool as they come, heartbeats steadily
+ * between them; acknowledgements, policy and throttle back. Connects again for ever, with a back-off that
  * doubles and is spread by chance, and opens the epoch again with the first batch it resends.
  *
  * A thread of its own. Certificates are read again at every connection, so renewed ones are used

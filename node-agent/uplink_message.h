@@ -6,6 +6,7 @@
 
 /* Append one AgentMessage. 0 or buf_error. */
 int uplink_write_hello(const struct uplink_config *config, uint64_t resume_seq, struct buf *out) must_check;
+/* boot_ns: all that happened until then has been sent; 0: not all has. */
 int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struct selfstats *stats,
 			   struct buf *out) must_check;
 

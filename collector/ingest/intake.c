@@ -352,8 +352,9 @@ void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__
 	node->last_seen_ns = received_ns;
 	node->rss_bytes = beat->rss_bytes;
 	node->cpu_ns = beat->cpu_ns;
-	/* Only a hint of the time: a worker that is busy has better ones in its queue. */
-	item = in->config.room(in->config.ctx, node) ?
+	/* Only a hint of the time: a worker that is busy has better ones in its queue, and an agent
+	 * whose batches wait gives none. */
+	item = beat->boot_ns && in->config.room(in->config.ctx, node) ?
 		       item_new(INTAKE_HEARTBEAT, node, node->boot_id, received_ns, (struct bytes){0}) :
 		       NULL;
 	if (item) {

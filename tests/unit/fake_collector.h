@@ -47,6 +47,8 @@ struct fake {
 	uint32_t events;	  /* in them */
 	uint64_t last_event;
 	uint64_t queue_losses;
+	uint32_t waiting_beats; /* heartbeats that say that batches wait */
+	uint64_t rss_bytes, cpu_ns; /* of the last heartbeat */
 	struct wire_decoder *dec;
 };
 
@@ -225,6 +227,9 @@ static inline void fake_message(void *ctx, struct listen_call *call, void *state
 		fake_greet(f, call);
 	} else if (in && in->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT) {
 		f->heartbeats++;
+		f->waiting_beats += in->heartbeat->boot_ns == 0;
+		f->rss_bytes = in->heartbeat->rss_bytes;
+		f->cpu_ns = in->heartbeat->cpu_ns;
 	} else {
 		fake_read_batch(f, call, message);
 	}

@@ -96,7 +96,7 @@ static void an_empty_spool_has_nothing_to_send(void **state)
 	(void)state;
 	assert_empty(d);
 	spool_ack(d->spool, 5000);
-	spool_rewind(d->spool);
+	(void)spool_rewind(d->spool);
 	assert_empty(d);
 	assert_int_equal(spool_resume_seq(d->spool), FIRST_SEQ);
 	desk_free(d);
@@ -178,7 +178,7 @@ static void after_a_reconnect_the_unacknowledged_come_again_and_can_be_read(void
 	assert_next(d, 2, false);
 	assert_next(d, 3, false);
 	spool_ack(d->spool, FIRST_SEQ + 1);
-	spool_rewind(d->spool);
+	(void)spool_rewind(d->spool);
 	/* A collector that has started afresh. */
 	wire_decoder_free(d->dec);
 	d->dec = wire_decoder_new(64);
@@ -204,7 +204,7 @@ static void an_epoch_goes_on_over_a_reconnect_in_a_quiet_time(void **state)
 	push(d);
 	assert_next(d, 1, true);
 	spool_ack(d->spool, FIRST_SEQ);
-	spool_rewind(d->spool);
+	(void)spool_rewind(d->spool);
 	wire_decoder_free(d->dec);
 	d->dec = wire_decoder_new(64);
 	/* Defines nothing: its process was defined by the batch that is gone. */
@@ -232,7 +232,7 @@ static void epochs_follow_each_other_within_the_spool(void **state)
 	for (uint64_t seq = 1; seq <= 100; seq++)
 		assert_next(d, seq, seq % 63 == 1);
 	spool_ack(d->spool, FIRST_SEQ + 69);
-	spool_rewind(d->spool);
+	(void)spool_rewind(d->spool);
 	for (uint64_t seq = 71; seq <= 200; seq++)
 		assert_next(d, seq, seq == 71 || seq % 63 == 1);
 	desk_free(d);
@@ -247,7 +247,7 @@ static void an_acknowledgement_of_what_was_not_sent_again_is_taken(void **state)
 		push(d);
 	for (uint64_t seq = 1; seq <= 3; seq++)
 		assert_next(d, seq, seq == 1);
-	spool_rewind(d->spool);
+	(void)spool_rewind(d->spool);
 	spool_ack(d->spool, FIRST_SEQ + 2); /* the answer to Hello: it had them */
 	assert_next(d, 4, true);
 	spool_ack(d->spool, FIRST_SEQ + 3);

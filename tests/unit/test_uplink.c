@@ -260,6 +260,41 @@ static void a_collector_without_the_epoch_asks_for_it_and_gets_it(void **state)
 	assert_int_equal(f->hellos, 1);
 }
 
+static void refusals_of_many_batches_are_answered_once(void **state)
+{
+	struct node *n = *state;
+	struct fake *f = n->f;
+
+	fake_start(f, "127.0.0.1:0");
+	start(n);
+	FAKE_AWAIT(f, n->connected == 1 && n->unknown == 1); /* both want the lock */
+	push(n);
+	FAKE_AWAIT(f, f->batches == 1);
+	/* It reads none of the five before all of them are on their way. */
+	(void)pthread_mutex_lock(&f->lock);
+	wire_decoder_free(f->dec);
+	f->dec = wire_decoder_new(WIRE_DEFINITIONS_MAX);
+	for (int i = 0; i < 5; i++)
+		push(n);
+	while (spool_unsent(n->spool) > 0)
+		(void)sched_yield();
+	(void)pthread_mutex_unlock(&f->lock);
+	FAKE_AWAIT(f, f->last_event == 6);
+	push(n);
+	FAKE_AWAIT(f, f->last_event == 7);
+	assert_int_equal(f->stale, 5);
+	assert_int_equal(f->batches, 1 + 5 + 1);
+	assert_int_equal(f->bad, 0);
+	/* And the next time it forgets, it is heard again. */
+	(void)pthread_mutex_lock(&f->lock);
+	wire_decoder_free(f->dec);
+	f->dec = wire_decoder_new(WIRE_DEFINITIONS_MAX);
+	(void)pthread_mutex_unlock(&f->lock);
+	push(n);
+	FAKE_AWAIT(f, f->last_event == 8);
+	assert_int_equal(f->stale, 6);
+}
+
 static void batches_that_the_collector_has_are_not_sent_again(void **state)
 {
 	struct node *n = *state;
@@ -316,8 +351,12 @@ static void a_throttled_agent_keeps_to_its_window(void **state)
 	FAKE_AWAIT(f, n->connected == 1); /* the throttle was the first word */
 	for (int i = 0; i < 6; i++)
 		push(n);
-	/* Two batches and then a heartbeat: the third batch was held back although it was there. */
-	FAKE_AWAIT(f, f->batches == 2 && f->heartbeats > 0);
+	/* A heartbeat that tells of waiting batches: the third was held back although it was there. */
+	FAKE_AWAIT(f, f->batches == 2);
+	(void)pthread_mutex_lock(&f->lock);
+	f->waiting_beats = 0;
+	(void)pthread_mutex_unlock(&f->lock);
+	FAKE_AWAIT(f, f->waiting_beats >= 2);
 	assert_int_equal(f->batches, 2);
 	(void)pthread_mutex_lock(&f->lock);
 	fake_ack(f->call, 1000);
@@ -346,6 +385,37 @@ static void an_idle_agent_gives_signs_of_life(void **state)
 	start(n);
 	FAKE_AWAIT(n->f, n->f->heartbeats >= 3);
 	assert_int_equal(n->f->batches, 0);
+	assert_int_equal(n->f->waiting_beats, 0);
+	assert_true(n->f->rss_bytes > 0 && n->f->cpu_ns > 0);
+}
+
+static bool has_beaten(struct fake *f, uint32_t count)
+{
+	bool has;
+
+	(void)pthread_mutex_lock(&f->lock);
+	has = f->heartbeats >= count;
+	(void)pthread_mutex_unlock(&f->lock);
+	return has;
+}
+
+static void a_busy_agent_gives_signs_of_life_too(void **state)
+{
+	struct node *n = *state;
+
+	fake_start(n->f, "127.0.0.1:0");
+	start(n);
+	FAKE_AWAIT(n->f, n->connected == 1);
+	/* There is always a batch to send. */
+	while (!has_beaten(n->f, 5)) {
+		if (spool_length(n->spool) < 200)
+			push(n);
+		else
+			(void)sched_yield();
+	}
+	assert_true(n->f->rss_bytes > 0 && n->f->cpu_ns > 0);
+	assert_true(n->f->batches > 0);
+	assert_int_equal(n->f->bad + n->f->stale, 0);
 }
 
 static void garbage_from_the_collector_ends_the_connection(void **state)
@@ -386,11 +456,13 @@ int main(void)
 		TEST(a_missing_certificate_file_is_named),
 		TEST(what_is_not_acknowledged_comes_again_after_a_reconnect),
 		TEST(a_collector_without_the_epoch_asks_for_it_and_gets_it),
+		TEST(refusals_of_many_batches_are_answered_once),
 		TEST(batches_that_the_collector_has_are_not_sent_again),
 		TEST(only_a_collector_that_knows_nothing_is_told_what_runs),
 		TEST(a_throttled_agent_keeps_to_its_window),
 		TEST(policy_arrives_with_its_classes_and_names),
 		TEST(an_idle_agent_gives_signs_of_life),
+		TEST(a_busy_agent_gives_signs_of_life_too),
 		TEST(garbage_from_the_collector_ends_the_connection),
 		TEST(stopping_without_a_collector_does_not_wait),
 	};
