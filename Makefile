@@ -191,7 +191,7 @@ $(KAFKA_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_OBJ) $(COLLECTOR_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
 
-check-kafka: $(KAFKA_BIN)
+check-kafka: $(KAFKA_BIN) $(BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/kafka/run
 
 check-api: $(KAFKA_BIN) $(BIN)
