@@ -58,9 +58,9 @@ LIBS_COMMON := -lprotobuf-c -ljansson -lyaml -lxxhash -lzstd -lgrpc -lgpr -lssl 
 LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz
 # The agent itself carries gRPC and abseil inside: 60 shared objects fewer is 3 MB of memory on every
 # node. Of common/ it takes what it uses. OpenSSL and the rest stay shared, so that updates reach it.
-GRPC_STATIC := $(filter-out -lssl -lcrypto -lz -ldl -lrt -latomic,$(shell pkg-config --static --libs-only-l grpc))
+GRPC_STATIC := $(filter-out -lssl -lcrypto -lz -ldl -lrt -latomic,$(shell pkg-config --static --libs-only-l grpc 2>/dev/null))
 LIBS_AGENT_BIN := $(filter-out -lgrpc -lgpr,$(LIBS_AGENT)) -Wl,--as-needed -Wl,-Bstatic \
-	-Wl,--start-group $(sort $(GRPC_STATIC)) -Wl,--end-group -Wl,-Bdynamic -l:libstdc++.so.6 -lm -lssl -lcrypto -lz
+	-Wl,--start-group $(sort $(or $(GRPC_STATIC),-lgrpc)) -Wl,--end-group -Wl,-Bdynamic -l:libstdc++.so.6 -lm -lssl -lcrypto -lz
 LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
@@ -206,7 +206,7 @@ $(BUILD)/tests/bpf/%: $(BUILD)/obj/tests/bpf/%.o $(BUILD)/obj/tests/bpf/live.o $
 
 # Against the running kernel, as root.
 .PHONY: check-bpf
-check-bpf: $(BPF_TEST_BIN)
+check-bpf: $(BPF_TEST_BIN) $(BIN)
 	$(Q)tests/run-bpf $(BUILD)/tests/bpf
 
 check: $(BIN) $(UNIT_BIN)

@@ -24,6 +24,7 @@ struct capture_config {
 	const char *const *env_names; /* chosen environment names */
 	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
 	const char *btf_path; /* the kernel's types; NULL: where it publishes them */
+	const char *refused; /* tests: a program that is made such that the kernel refuses it */
 };
 
 /* Coverage of one event class, for Hello, --probe and metrics. */

@@ -78,6 +78,9 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint32_
 	for (size_t i = 0; i < PROGRAMS; i++)
 		if (chosen & (1U << i))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
+	if (config->refused)
+		(void)bpf_program__set_attach_target(
+			bpf_object__find_program_by_name(skel->obj, config->refused), 0, "rcu_utilization");
 	(void)bpf_map__set_max_entries(skel->maps.rings, config->cpu_rings + 1);
 	skel->rodata->ring_count = config->cpu_rings;
 	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;

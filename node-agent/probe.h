@@ -13,6 +13,7 @@ struct probe_config {
 	uint64_t process_ring_bytes; /* powers of two, at least a page */
 	uint64_t cpu_ring_bytes;
 	bool use_v1_cgroup;
+	const char *refused; /* tests: this program gets a hook it was not written for; NULL: none */
 };
 
 int probe_new(const struct probe_config *config, struct probe **ret_probe, struct err *e) must_check;

@@ -12,7 +12,7 @@
 
 #include "common/clock.h"
 
-void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
+static void start(struct live *l, const char *const *open_names, uint64_t ring_bytes, const char *refused)
 {
 	static const char *const names[] = {"nj-wanted", NULL};
 	static const char *const env[] = {"NJ_CHOSEN", NULL};
@@ -21,6 +21,7 @@ void live_start(struct live *l, const char *const *open_names, uint64_t ring_byt
 		.ring_bytes = ring_bytes,
 		.env_names = env,
 		.open_names = open_names ? open_names : names,
+		.refused = refused,
 	};
 	struct err e = {0};
 	int r = capture_new(&config, &l->capture, &e);
@@ -37,6 +38,16 @@ void live_start(struct live *l, const char *const *open_names, uint64_t ring_byt
 	l->tree_size = 0;
 	l->last_seq = 0;
 	l->gap = false;
+}
+
+void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
+{
+	start(l, open_names, ring_bytes, NULL);
+}
+
+void live_start_refusing(struct live *l, const char *program)
+{
+	start(l, NULL, 0, program);
 }
 
 void live_stop(struct live *l)

@@ -41,6 +41,8 @@ struct live {
 
 /* Starts a capture that reports opens of the names (NULL: "nj-wanted"). ring_bytes 0: default. */
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes);
+/* The same on a kernel that refuses one program. */
+void live_start_refusing(struct live *l, const char *program);
 void live_stop(struct live *l);
 
 /* Forks an actor that runs act(arg) and exits with its result once live_go lets it; its events are

@@ -204,6 +204,67 @@ static void states_of_tcp_become_kinds_of_events(void **state)
 	}
 }
 
+static size_t random_record(unsigned int *seed, uint8_t *record)
+{
+	size_t len = make_exec(record);
+	struct nj_head head;
+
+	memcpy(&head, record, sizeof(head));
+	if (rand_r(seed) % 2)
+		head.type = (uint8_t)(rand_r(seed) % (NJ_TYPE_MAX + 1));
+	if (rand_r(seed) % 2)
+		len = sizeof(head) + (size_t)rand_r(seed) % (len - sizeof(head));
+	head.size = (uint16_t)len;
+	memcpy(record, &head, sizeof(head));
+	for (int changes = rand_r(seed) % 8; changes > 0; changes--) {
+		size_t at = sizeof(head) + (size_t)rand_r(seed) % (len - sizeof(head) + 1);
+
+		record[at < len ? at : 0] ^= (uint8_t)rand_r(seed);
+	}
+	return len;
+}
+
+static void assert_inside(const uint8_t *record, size_t len, const char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+
+	assert_true(text[0] == '\0' || (at >= record && at + strlen(text) < record + len));
+}
+
+static void assert_all_inside(const uint8_t *record, size_t len, const struct decoded *d)
+{
+	assert_true(d->endpoint_count <= EVENT_ENDPOINTS_MAX);
+	assert_inside(record, len, d->file.path);
+	assert_inside(record, len, d->cwd);
+	assert_inside(record, len, d->raw_path);
+	assert_inside(record, len, d->cgroup_path);
+	assert_true(d->args.len == 0 || d->args.data + d->args.len <= record + len);
+	assert_true(d->env.len == 0 || d->env.data + d->env.len <= record + len);
+}
+
+/* 100 000 changed, cut and retyped records: refused, or all that they point to is inside. */
+static void any_record_is_refused_or_points_into_itself(void **state)
+{
+	unsigned int seed = 1;
+	uint32_t taken = 0;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		uint8_t whole[512];
+		size_t len = random_record(&seed, whole);
+		uint8_t *record = malloc(len);
+		struct decoded d;
+
+		memcpy(record, whole, len);
+		if (decode_record(bytes_of(record, len), &d) == 0) {
+			assert_all_inside(record, len, &d);
+			taken++;
+		}
+		free(record);
+	}
+	assert_true(taken > 100 && taken < 100000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +278,7 @@ int main(void)
 		cmocka_unit_test(a_split_keeps_empty_pieces_and_says_what_it_left_out),
 		cmocka_unit_test(mapped_addresses_read_as_ipv4_and_others_stay),
 		cmocka_unit_test(states_of_tcp_become_kinds_of_events),
+		cmocka_unit_test(any_record_is_refused_or_points_into_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
