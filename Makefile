@@ -2,7 +2,7 @@
 #
 #   make            build all
 #   make run        deps, build, then nightjar dev on this host; ARGS="--json" passes flags
-#   make install    programs and bash completion below DESTDIR and PREFIX (/usr/local)
+#   make install    programs, systemd units and bash completion below DESTDIR and PREFIX (/usr/local)
 #   make deps       install what building and running need (Debian and Ubuntu packages, as root)
 #   make deps-test  the same for the tests
 #   make check-bpf  the kernel programs against the running kernel, as root
@@ -93,6 +93,9 @@ install: all
 	$(Q)install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 644 tools/nightjar/completion.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nightjar
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)for unit in tools/systemd/*.service; do sed 's|/usr/local/|$(PREFIX)/|' $$unit \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
 
 deps:
 	$(Q)dpkg -s $(DEPS) >/dev/null 2>&1 || { $(APT) update && \

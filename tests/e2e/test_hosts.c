@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,11 +13,11 @@
 
 #include "common/clock.h"
 #include "common/ready.h"
-#include "tests/e2e/part.h"
+#include "tests/e2e/harness.h"
+#include "tests/e2e/product.h"
 #include "tests/unit/program.h"
 
-#define NODES	 2
-#define LINE_BYTES 65536
+#define NODES 2
 
 static const char *const node_names[NODES] = {"node-a", "node-b"};
 
@@ -26,12 +27,16 @@ static struct {
 	char reader[256]; /* flags of every question */
 	char http[64];
 	uint16_t port;
-	struct part collector, agents[NODES], watch;
+	struct product collector, agents[NODES], watch;
 	struct attacker attacker;
 	struct run run;
 	char ids[NODES][64];
 	char *listed[NODES]; /* the alert of each node as alerts list prints it */
-} hosts = {.attacker = {.pid = -1, .result = -1}, .run = {.leader = -1}};
+} hosts = {.collector = PRODUCT_NONE,
+	   .agents = {PRODUCT_NONE, PRODUCT_NONE},
+	   .watch = PRODUCT_NONE,
+	   .attacker = {.pid = -1, .result = -1},
+	   .run = {.leader = -1}};
 
 /* ---- doing as a person does ----------------------------------------------------------------- */
 
@@ -86,27 +91,38 @@ static uint16_t free_port(void)
 	return ntohs(at.sin_port);
 }
 
+/* Starts a daemon on NAME.yaml; what its ready line has for key. */
+static void start(struct product *p, const char *program, const char *name, const char *key, char *ret_value,
+		  size_t size)
+{
+	char config[128];
+	const char *const argv[] = {program, "--config", config, NULL};
+
+	(void)snprintf(config, sizeof(config), "%s/%s.yaml", hosts.dir, name);
+	product_start(p, argv, NULL, NULL);
+	assert_true(product_says(p, ": ready ", PRODUCT_READY_MS));
+	assert_true(ready_value(buf_text(&p->text) + p->seen, key, ret_value, size));
+}
+
 static void start_collector(void)
 {
-	char config[128], line[1024];
-	const char *const argv[] = {"nightjar-collector", "--config", config, NULL};
-
-	(void)snprintf(config, sizeof(config), "%s/collector.yaml", hosts.dir);
-	assert_int_equal(part_start(argv, STDERR_FILENO, &hosts.collector), 0);
-	assert_true(part_says(&hosts.collector, ": ready ", HARNESS_READY_MS, line, sizeof(line)));
-	assert_true(ready_value(ready_words(line), "http", hosts.http, sizeof(hosts.http)));
+	start(&hosts.collector, "nightjar-collector", "collector", "http", hosts.http, sizeof(hosts.http));
 }
 
 static void start_agent(size_t i)
 {
-	char config[128], line[1024], name[64];
-	const char *const argv[] = {"nightjar-agent", "--config", config, NULL};
+	char name[64];
 
-	(void)snprintf(config, sizeof(config), "%s/%s.yaml", hosts.dir, node_names[i]);
-	assert_int_equal(part_start(argv, STDERR_FILENO, &hosts.agents[i]), 0);
-	assert_true(part_says(&hosts.agents[i], ": ready ", HARNESS_READY_MS, line, sizeof(line)));
-	assert_true(ready_value(ready_words(line), "node", name, sizeof(name)));
+	start(&hosts.agents[i], "nightjar-agent", node_names[i], "node", name, sizeof(name));
 	assert_string_equal(name, node_names[i]);
+}
+
+static int stop(struct product *p)
+{
+	int status = product_stop(p);
+
+	product_done(p);
+	return status;
 }
 
 /* ---- the tests, in the order of a person's steps -------------------------------------------- */
@@ -199,7 +215,7 @@ static void start_watch(void)
 
 	(void)snprintf(server, sizeof(server), "localhost:%u", hosts.port);
 	(void)snprintf(ca, sizeof(ca), "%s/pki/ca.pem", hosts.dir);
-	assert_int_equal(part_start(argv, STDOUT_FILENO, &hosts.watch), 0);
+	product_start(&hosts.watch, argv, NULL, NULL);
 	do
 		type(&said, "curl -s http://%s/metrics", hosts.http);
 	while (!strstr(buf_text(&said), "\nnightjar_watchers 1\n") && clock_monotonic_ns() < deadline);
@@ -207,9 +223,9 @@ static void start_watch(void)
 }
 
 /* Notes the id of an alert about the run. */
-static bool note(const char *line)
+static bool note(const char *line, size_t len)
 {
-	json_t *alert = json_loads(line, 0, NULL);
+	json_t *alert = json_loadb(line, len, 0, NULL);
 	const char *node = json_string_value(json_object_get(alert, "node"));
 	bool noted = false;
 
@@ -229,8 +245,7 @@ static bool note(const char *line)
 static void a_shell_is_watched_from_both_nodes(void **state)
 {
 	static const char *const shell[] = {"shell_dup2", NULL};
-	uint64_t deadline;
-	static char line[LINE_BYTES];
+	struct product *w = &hosts.watch;
 
 	(void)state;
 	if (hosts.skipped)
@@ -239,11 +254,12 @@ static void a_shell_is_watched_from_both_nodes(void **state)
 	assert_int_equal(attacker_start(ATTACKER_SHELL, &hosts.attacker), 0);
 	assert_int_equal(run_start(shell, hosts.attacker.port, &hosts.run), 0);
 	assert_true(attacker_got_shell(&hosts.attacker, HARNESS_SHELL_MS));
-	deadline = clock_monotonic_ns() + HARNESS_SHELL_MS * NS_PER_MS;
 	for (size_t noted = 0; noted < NODES;) {
-		if (!part_line(&hosts.watch, deadline, line, sizeof(line)))
+		size_t from = w->seen;
+
+		if (!product_says(w, "\n", HARNESS_ALERT_MS))
 			fail_msg("alerts of %zu of %d nodes came", noted, NODES);
-		noted += note(line);
+		noted += note(buf_text(&w->text) + from, w->seen - from);
 	}
 	assert_string_not_equal(hosts.ids[0], hosts.ids[1]);
 }
@@ -281,16 +297,14 @@ static void what_was_watched_is_listed_and_can_be_got(void **state)
 
 static void alerts_outlive_the_collector_and_agents_come_back(void **state)
 {
-	char line[1024];
-
 	(void)state;
 	if (hosts.skipped)
 		skip();
-	assert_int_equal(part_stop(&hosts.watch), 128 + 15);
-	assert_int_equal(part_stop(&hosts.collector), 0);
+	assert_int_equal(stop(&hosts.watch), 128 + SIGTERM);
+	assert_int_equal(stop(&hosts.collector), 0);
 	start_collector();
 	for (size_t i = 0; i < NODES; i++)
-		assert_true(part_says(&hosts.agents[i], "connected to", HARNESS_READY_MS, line, sizeof(line)));
+		assert_true(product_says(&hosts.agents[i], "connected to", PRODUCT_READY_MS));
 	both_nodes_are_listed_as_connected();
 	for (size_t i = 0; i < NODES; i++) {
 		_cleanup_(freep) char *again = list(hosts.ids[i]);
@@ -305,8 +319,8 @@ static void everything_stops_with_status_0(void **state)
 	if (hosts.skipped)
 		skip();
 	for (size_t i = 0; i < NODES; i++)
-		assert_int_equal(part_stop(&hosts.agents[i]), 0);
-	assert_int_equal(part_stop(&hosts.collector), 0);
+		assert_int_equal(stop(&hosts.agents[i]), 0);
+	assert_int_equal(stop(&hosts.collector), 0);
 }
 
 static int begin(void **state)
@@ -327,12 +341,12 @@ static int end(void **state)
 	char command[96];
 
 	(void)state;
-	(void)part_stop(&hosts.watch);
+	product_done(&hosts.watch);
 	for (size_t i = 0; i < NODES; i++) {
-		(void)part_stop(&hosts.agents[i]);
+		product_done(&hosts.agents[i]);
 		free(hosts.listed[i]);
 	}
-	(void)part_stop(&hosts.collector);
+	product_done(&hosts.collector);
 	attacker_stop(&hosts.attacker);
 	run_done(&hosts.run, 0);
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", hosts.dir);
