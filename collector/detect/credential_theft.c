@@ -2,7 +2,8 @@
  *
  * Business is a matter of the program (a root-owned file in a system directory, by its resolved
  * path; for a script, the script), of its ancestors (package managers), or of being what a
- * container is there to run. An attempt that the kernel refused counts, a step lower.
+ * container is there to run. How severe it is follows from the secret and the lineage: worst below
+ * a reverse shell, less for root's scheduled copies, least for an attempt that the kernel refused.
  *
  * One alert per session, program and secret; repeats are revisions, each time the count has
  * doubled. Per shard 1024 of these are remembered, the least recently used goes. */
@@ -165,6 +166,26 @@ static bool is_workload_itself(const struct detect_context *ctx, const struct pr
 					: !image_trusted(p->image);
 }
 
+/* A shell script that is the container's first program, and what that very shell starts: its
+ * $(cat token). A shell that another program started, and what was let in later, is none of it. */
+static bool is_entry_script(const struct detect_context *ctx, const struct process *p)
+{
+	const struct workload *w = workload_find(ctx->entities, p->container);
+
+	if (!w || w->host || (p->marks & PROCESS_ACCEPTED))
+		return false;
+	for (int i = 0; p && i < ANCESTORS_MAX; i++) {
+		if (i > 0 &&
+		    (!interpreter_is_shell(p->image) || p->image->inode != w->entry_inode ||
+		     p->image->exec_ns > w->entry_start_ns + WORKLOAD_START_NS))
+			return false;
+		if (p->key.pid == w->entry_pid && p->key.start_ns == w->entry_start_ns)
+			return i > 0;
+		p = process_parent(ctx->entities, p);
+	}
+	return false;
+}
+
 static bool is_theft(const struct detect_context *ctx, const struct process *p,
 		     const struct act *act)
 {
@@ -172,12 +193,55 @@ static bool is_theft(const struct detect_context *ctx, const struct process *p,
 
 	if (strcmp(act->secret->name, "environ") == 0 && is_own_environ(ctx, p, act->path))
 		return false;
-	if (strcmp(act->secret->name, "service_account_token") == 0 && is_workload_itself(ctx, p))
+	if (strcmp(act->secret->name, "service_account_token") == 0 &&
+	    (is_workload_itself(ctx, p) || is_entry_script(ctx, p)))
 		return false;
 	if (has_business(ctx->entities, p, act->secret))
 		return false;
 	return baseline_ask(ctx->options->baseline, w ? w->workload : "", image_exe(p->image),
 			    BASELINE_READS_SECRET) != BASELINE_USUAL;
+}
+
+/* Root's nightly copy: a copying program of the system that a service started, or cron, and nobody
+ * over the network. Worth a look, since a thief may use cron. */
+static bool is_backup(const struct detect_context *ctx, const struct process *p)
+{
+	static const char *const copiers[] = {
+		"cp",	     "tar",   "bsdtar",	   "cpio",	"rsync",
+		"restic",    "borg",  "bacula-fd", "duplicity", "rdiff-backup",
+		"rsnapshot", "kopia", "zip",	   "7z",	NULL,
+	};
+	static const char *const schedulers[] = {"cron", "crond", "anacron", "atd", "fcron", NULL};
+	const struct workload *w = workload_find(ctx->entities, p->container);
+	const char *name = trusted_name(p->image);
+
+	if (!name || !secret_in(copiers, name) || p->uid != 0 || (p->marks & PROCESS_ACCEPTED))
+		return false;
+	if (w && w->system_service)
+		return true;
+	for (int i = 0; p && i < ANCESTORS_MAX; i++) {
+		name = trusted_name(p->image);
+		if (name && secret_in(schedulers, name))
+			return true;
+		p = process_parent(ctx->entities, p);
+	}
+	return false;
+}
+
+/* By what was read, and by who: a lineage that takes its commands from outside is worst. */
+static void grade(struct alert *a, const struct detect_context *ctx, const struct process *p,
+		  const struct act *act)
+{
+	const struct secret *secret = act->secret;
+
+	if (p->party_count)
+		verdict_grade(a, "critical", 0.95);
+	else if (act->refused)
+		verdict_grade(a, "low", secret->score / 2);
+	else if (is_backup(ctx, p))
+		verdict_grade(a, "medium", secret->score * 0.75);
+	else
+		verdict_grade(a, secret->severity, secret->score);
 }
 
 static void report(struct finding *f, const struct detect_context *ctx, struct process *p,
@@ -194,10 +258,7 @@ static void report(struct finding *f, const struct detect_context *ctx, struct p
 	f->next_report = f->count * 2;
 	p->marks |= PROCESS_REPORTED;
 	verdict_techniques(a, act->secret->techniques);
-	if (act->refused)
-		verdict_grade(a, "low", act->secret->score / 2);
-	else
-		verdict_grade(a, act->secret->severity, act->secret->score);
+	grade(a, ctx, p, act);
 	verdict_output(a, "%s (pid %u) on %s %s %s: %s", image_exe(p->image), p->key.pid,
 		       ctx->node->node, act->refused ? "was refused" : "opened", act->secret->what,
 		       act->path);
@@ -264,7 +325,7 @@ const struct detector credential_theft_detector = {
 	.help = "A file that holds credentials is opened by a lineage that has no business with "
 		"it.",
 	.kinds = DETECT_KIND(EVENT_KIND_OPEN),
-	.severity = "high",
+	.severity = "critical",
 	.score = 0.8,
 	.tactics = tactics,
 	.techniques = techniques,

@@ -206,6 +206,14 @@ bool interpreter_is(const struct image *image)
 	return row_named(image_name(image)) != NULL;
 }
 
+bool interpreter_is_shell(const struct image *image)
+{
+	const struct interpreter *row = row_named(image_name(image));
+
+	/* Of the table, the shells have "c" for their program and no other letter. */
+	return row && strcmp(row->command, "c") == 0;
+}
+
 const char *interpreter_script(const struct image *image)
 {
 	const struct interpreter *row = row_named(image_name(image));

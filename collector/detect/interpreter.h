@@ -27,5 +27,7 @@ bool interpreter_reads_stdin(struct interpreter_files *files, const struct image
 const char *interpreter_applet(const struct image *image);
 /* Is it one at all? */
 bool interpreter_is(const struct image *image);
+/* Is it a shell, whose work is to start other programs? A busybox is. */
+bool interpreter_is_shell(const struct image *image);
 /* The file that it runs: its first argument that is no option. NULL: none. */
 const char *interpreter_script(const struct image *image);

@@ -5,7 +5,8 @@
  * an interpreter whose input and output both lead somewhere stays on a list of 256 per shard, and
  * is looked at again when a process that its search passed through, or the holder of an object next
  * to one, gets a new edge. One alert per interpreter and party; what an interpreter starts inherits
- * what was reported, so that a shell within the shell is not news. */
+ * what was reported, so that a shell within the shell is not news. What is no such interpreter, and
+ * is started with nothing but an outgoing connection to talk to, is reported a step lower. */
 #include <stdio.h>
 #include <string.h>
 
@@ -164,19 +165,29 @@ static void tell_steps(struct alert *a, const struct detect_context *ctx, const 
 		     f->shell->key.pid, where);
 }
 
+#define WHERE_MAX (REMOTE_TEXT_MAX + 16)
+
+/* Puts the party into the alert and its address into words. */
+static void tell_party(struct alert *a, const struct endpoint_object *socket, char where[WHERE_MAX])
+{
+	char ip[REMOTE_TEXT_MAX];
+
+	remote_format_ip(socket->family, socket->remote_ip, ip);
+	(void)snprintf(where, WHERE_MAX, socket->family == 10 ? "[%s]:%u" : "%s:%u", ip,
+		       socket->remote_port);
+	verdict_remote(a, ip, socket->remote_port);
+}
+
 static void report(const struct detect_context *ctx, const struct finding *f)
 {
 	const struct endpoint_object *socket = f->in->party->socket;
 	struct alert *a = verdict_of(&reverse_shell_detector, ctx, f->shell);
-	char ip[REMOTE_TEXT_MAX], where[REMOTE_TEXT_MAX + 16], text[512];
+	char where[WHERE_MAX], text[512];
 
 	note_reported(f->shell, f->in->party->party);
 	if (!a)
 		return;
-	remote_format_ip(socket->family, socket->remote_ip, ip);
-	(void)snprintf(where, sizeof(where), socket->family == 10 ? "[%s]:%u" : "%s:%u", ip,
-		       socket->remote_port);
-	verdict_remote(a, ip, socket->remote_port);
+	tell_party(a, socket, where);
 	describe(f->in, f->in_fd, text, sizeof(text));
 	verdict_evidence(a, "input", "%s → %s", text, where);
 	verdict_output(a,
@@ -209,6 +220,86 @@ static bool evaluate(const struct detect_context *ctx, struct process *p)
 		return true;
 	}
 	return !descriptor_find(p, 1) && !descriptor_find(p, 2);
+}
+
+static void report_command(const struct detect_context *ctx, struct process *p,
+			   const struct endpoint_object *socket)
+{
+	struct alert *a = verdict_of(&reverse_shell_detector, ctx, p);
+	char where[WHERE_MAX];
+
+	if (!a)
+		return;
+	tell_party(a, socket, where);
+	verdict_grade(a, "high", 0.85);
+	verdict_evidence(a, "input", "tcp → %s", where);
+	verdict_evidence(a, "output", "tcp → %s", where);
+	verdict_evidence(a, "errors", "tcp → %s", where);
+	verdict_output(a,
+		       "%s (pid %u) on %s was started on a connection to %s, as its input, "
+		       "output and errors",
+		       image_exe(p->image), p->key.pid, ctx->node->node, where);
+	verdict_step(a, wall(ctx, socket->connect_ns), "connect", p->exec_id,
+		     "its lineage connected to %s", where);
+	verdict_step(a, ctx->wall_ns, event_kind_name(ctx->event->kind), p->exec_id,
+		     "%s (%u) was started on that connection", image_exe(p->image), p->key.pid);
+	ctx->out->alert(ctx->out->ctx, a);
+}
+
+/* Whoever starts the next command on it is the same finding. */
+static void note_holder(const struct detect_context *ctx, const struct process *p,
+			const struct endpoint_key *key, uint64_t party)
+{
+	struct process *parent = process_parent(ctx->entities, p);
+
+	if (!parent || (parent->marks & PROCESS_EXITED))
+		return;
+	for (uint16_t i = 0; i < parent->fd_count; i++) {
+		if (memcmp(&parent->fds[i].key, key, sizeof(*key)) != 0)
+			continue;
+		if (!is_reported(parent, party))
+			note_reported(parent, party);
+		return;
+	}
+}
+
+/* The connection that is a process's input, output and errors; NULL when these differ. It has to be
+ * one that we saw being made: in doubt it was accepted, and inetd does the same. */
+static const struct descriptor *only_connection(const struct detect_context *ctx,
+						const struct process *p)
+{
+	const struct descriptor *in = descriptor_find(p, 0);
+	const struct endpoint_object *o = in ? endpoint_find(ctx->entities, &in->key) : NULL;
+
+	if (!o || in->kind != ENDPOINT_KIND_TCP || !o->connect_ns)
+		return NULL;
+	for (int fd = 1; fd <= 2; fd++) {
+		const struct descriptor *d = descriptor_find(p, fd);
+
+		if (!d || memcmp(&d->key, &in->key, sizeof(in->key)) != 0)
+			return NULL;
+	}
+	return in;
+}
+
+/* A copy of a shell under a name of its own, a program on an interpreter's command line, an implant
+ * that runs commands: we cannot see that it takes commands, but that what it starts has nothing but
+ * the connection to talk to. */
+static void evaluate_command(const struct detect_context *ctx, struct process *p)
+{
+	const struct descriptor *in = only_connection(ctx, p);
+	struct way way;
+	const struct relay_party *party;
+
+	if (!in || !p->image)
+		return;
+	run(&way, ctx, p, in, true);
+	party = way.search.party_count ? &way.search.parties[0] : NULL;
+	if (!party || party->step != RELAY_NONE || is_reported(p, party->party))
+		return;
+	note_reported(p, party->party);
+	note_holder(ctx, p, &in->key, party->party);
+	report_command(ctx, p, party->socket);
 }
 
 static void evaluate_pending(struct reverse_shell *rs, const struct detect_context *ctx)
@@ -294,9 +385,14 @@ static void handle(void *state, const struct detect_context *ctx)
 	if (!p || (p->marks & PROCESS_EXITED))
 		return;
 	/* A child that did not exec reads no commands of its own: it is on its way to something. */
-	if (is_redirected(ctx->event) && (p->marks & PROCESS_OWN_IMAGE) &&
-	    interpreter_reads_stdin(&rs->files, p->image) && !evaluate(ctx, p))
-		remember(rs, p);
+	if (is_redirected(ctx->event) && (p->marks & PROCESS_OWN_IMAGE)) {
+		if (!interpreter_reads_stdin(&rs->files, p->image)) {
+			if (ctx->event->kind == EVENT_KIND_EXEC)
+				evaluate_command(ctx, p);
+		} else if (!evaluate(ctx, p)) {
+			remember(rs, p);
+		}
+	}
 	if (rs->pending_count && touches(ctx))
 		evaluate_pending(rs, ctx);
 }

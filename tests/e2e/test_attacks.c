@@ -26,6 +26,7 @@ int main(void)
 		SHELL("shell_behind_pipes_of_python_is_reported", "scenario/shell-python-pipes.py"),
 		SHELL("shell_behind_node_is_reported", "scenario/shell-node.js"),
 		SHELL("shell_by_dup2_and_execve_is_reported", "shell_dup2"),
+		SHELL("shell_under_another_name_is_reported", "scenario/shell-renamed.sh"),
 		SHELL("shell_behind_a_socket_pair_is_reported", "shell_relay"),
 		SCAN("sweep_of_addresses_by_bash_is_reported", "scenario/scan-bash.sh"),
 		SCAN("sweep_of_addresses_by_asyncio_is_reported", "scenario/scan-asyncio.py"),

@@ -52,6 +52,10 @@ static const struct scenario inetd_command = {
 	.argv = {"benign/inetd-command.py"},
 	.decisive = {EXEC("dash", TCP, 0), EXEC("dash", TCP, 1)},
 };
+static const struct scenario inetd_python = {
+	.argv = {"benign/inetd-python.py"},
+	.decisive = {EXEC("python3.11", TCP, 0), EXEC("uname", TCP, 1), EXEC("uname", TCP, 2)},
+};
 static const struct scenario curl_pipe_sh = {
 	.argv = {"benign/curl-pipe-sh.sh"},
 	.decisive = {CONNECT("curl"), EXEC("dash", PIPE, 0)},
@@ -105,6 +109,7 @@ int main(void)
 		QUIET("interactive_ssh_login", ssh_login),
 		QUIET("service_with_accept_yes", accept_yes),
 		QUIET("service_that_runs_a_command_on_the_connection", inetd_command),
+		QUIET("service_in_python_that_runs_commands_on_the_connection", inetd_python),
 		QUIET("fastcgi_responder", fastcgi),
 		QUIET("script_from_the_network_into_a_shell", curl_pipe_sh),
 		QUIET("terminal_in_a_terminal_over_ssh", nested_terminal),

@@ -134,7 +134,114 @@ static void a_workload_s_own_token_is_silent(void **state)
 	assert_int_equal(s->alert_count, 0);
 }
 
+/* TOKEN=$(cat …) of an entry script: the shell forks, and the child becomes cat. */
+static void an_entry_script_that_reads_its_token_is_silent(void **state)
+{
+	STORY;
+	struct actor *shim =
+		story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"), FDS());
+	struct actor *entry, *cat;
+
+	(void)state;
+	s->container = &pod;
+	entry = story_start(s, shim, "/bin/dash", ARGS("sh", "/entrypoint.sh"), FDS());
+	cat = story_spawn(s, story_fork(s, entry), "/bin/cat", ARGS("cat", token), FDS());
+	story_open(s, cat, token, 3);
+	story_wait(s, 3600 * 1000000000ULL); /* a loop that asks the API server again */
+	cat = story_spawn(s, story_fork(s, entry), "/bin/cat", ARGS("cat", token), FDS());
+	story_open(s, cat, token, 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 0);
+}
+
 /* ---- reported ---- */
+
+/* Code execution in an application: its shell is not the container's. */
+static void a_shell_of_the_application_that_reads_the_token_is_reported(void **state)
+{
+	static const struct {
+		const char *exe;
+		const char *args[3];
+	} entries[] = {
+		{"/bin/dash", {"sh", "/entrypoint.sh"}},
+		{"/usr/local/bin/python3.11", {"python3", "/app/main.py"}},
+		{"/app/server", {"server"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		STORY;
+		struct actor *entry, *app, *sh, *cat;
+
+		s->container = &pod;
+		entry = story_start(s, NULL, entries[i].exe, entries[i].args, FDS());
+		app = story_spawn(s, entry, "/opt/java/bin/java", ARGS("java"), FDS());
+		sh = story_spawn(s, i ? entry : app, "/bin/dash", ARGS("sh", "-c", "cat"), FDS());
+		cat = story_spawn(s, sh, "/bin/cat", ARGS("cat", token), FDS());
+		story_open(s, cat, token, 3);
+		story_tell(s, 64);
+		assert_int_equal(s->alert_count, 1);
+		assert_string_equal(s->alerts[0]->msg.severity, "high");
+	}
+}
+
+static void a_theft_below_a_reverse_shell_is_critical(void **state)
+{
+	static const struct peer evil = {.cookie = 77, .ip = "203.0.113.9", .port = 4444};
+	STORY;
+	struct actor *sh;
+
+	(void)state;
+	sh = story_spawn(s, USER_SHELL, "/usr/bin/bash", ARGS("bash", "-i"),
+			 FDS(tcp(0, &evil), tcp(1, &evil), tcp(2, &evil)));
+	story_open(s, story_spawn(s, sh, "/usr/bin/cat", ARGS("cat"), FDS()), "/etc/shadow", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 2);
+	assert_string_equal(s->alerts[1]->msg.rule, "credential_theft");
+	assert_string_equal(s->alerts[1]->msg.severity, "critical");
+}
+
+static void root_s_scheduled_copies_are_medium(void **state)
+{
+	static const struct container_def cron = {
+		"", "", "", "", "", "", "/system.slice/cron.service"};
+	STORY;
+	struct actor *daemon, *sh, *scheduler;
+
+	(void)state;
+	scheduler = story_start(s, NULL, "/usr/sbin/crond", ARGS("crond"), FDS());
+	s->container = &cron;
+	daemon = story_start(s, NULL, "/usr/sbin/cron", ARGS("cron"), FDS());
+	sh = story_spawn(s, daemon, "/usr/bin/dash", ARGS("sh", "-c", "tar"), FDS());
+	story_open(s, story_spawn(s, sh, "/usr/bin/tar", ARGS("tar"), FDS()), "/etc/shadow", 3);
+	story_open(s, story_spawn(s, scheduler, "/usr/bin/rsync", ARGS("rsync"), FDS()),
+		   "/root/.ssh/id_rsa", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 2);
+	assert_string_equal(s->alerts[0]->msg.severity, "medium");
+	assert_string_equal(s->alerts[1]->msg.severity, "medium");
+}
+
+static void copies_by_other_users_programs_and_lineages_stay_high(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL, *cron, *job;
+
+	(void)state;
+	cron = story_start(s, NULL, "/usr/sbin/cron", ARGS("cron"), FDS());
+	story_open(s, story_spawn(s, sh, "/usr/bin/cp", ARGS("cp"), FDS()), "/root/.ssh/id_rsa", 3);
+	story_open(s, story_spawn(s, cron, "/tmp/tar", ARGS("tar"), FDS()), "/etc/shadow", 3);
+	story_open(s, story_spawn(s, cron, "/usr/bin/curl", ARGS("curl"), FDS()), "/etc/gshadow",
+		   3);
+	job = story_fork(s, cron);
+	job->def.creds.uid = job->def.creds.euid = 1000;
+	story_exec(s, job, "/usr/bin/tar", ARGS("tar"), FDS());
+	story_open(s, job, "/home/ann/.aws/credentials", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_string_equal(s->alerts[i]->msg.severity, "high");
+}
 
 static void who_has_none_is_reported(void **state)
 {
@@ -270,6 +377,11 @@ int main(void)
 		cmocka_unit_test(a_package_s_script_may_read_shadow),
 		cmocka_unit_test(one_s_own_environment_is_silent),
 		cmocka_unit_test(a_workload_s_own_token_is_silent),
+		cmocka_unit_test(an_entry_script_that_reads_its_token_is_silent),
+		cmocka_unit_test(a_shell_of_the_application_that_reads_the_token_is_reported),
+		cmocka_unit_test(a_theft_below_a_reverse_shell_is_critical),
+		cmocka_unit_test(root_s_scheduled_copies_are_medium),
+		cmocka_unit_test(copies_by_other_users_programs_and_lineages_stay_high),
 		cmocka_unit_test(who_has_none_is_reported),
 		cmocka_unit_test(a_trusted_name_elsewhere_is_reported),
 		cmocka_unit_test(a_trusted_path_that_a_user_owns_is_reported),

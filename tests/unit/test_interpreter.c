@@ -55,6 +55,7 @@ static void nothing_reads_nothing(void **state)
 	(void)state;
 	assert_false(interpreter_reads_stdin(&files, NULL));
 	assert_false(interpreter_is(NULL));
+	assert_false(interpreter_is_shell(NULL));
 	assert_null(interpreter_script(NULL));
 	assert_null(interpreter_applet(NULL));
 }
@@ -206,6 +207,26 @@ static void a_script_is_the_first_argument_that_is_no_option(void **state)
 	}
 }
 
+static void shells_are_told_from_other_interpreters(void **state)
+{
+	static const char *const shells[] = {"/bin/sh",	  "/bin/bash",	  "/usr/bin/zsh-5.9",
+					     "/bin/tcsh", "/bin/busybox", "/usr/bin/fish"};
+	static const char *const others[] = {
+		"/usr/bin/python3.11", "/usr/bin/perl",	  "/bin/cat",
+		"/usr/bin/node",       "/usr/bin/expect", "/usr/bin/php8.2"};
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		struct image *shell = image_inode(shells[i], ARGS("x"), 0);
+		struct image *other = image_inode(others[i], ARGS("x"), 0);
+
+		assert_true(interpreter_is_shell(shell));
+		assert_false(interpreter_is_shell(other));
+		image_unref(shell);
+		image_unref(other);
+	}
+}
+
 static void an_applet_is_what_busybox_was_called(void **state)
 {
 	static const struct {
@@ -244,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_was_seen_under_its_name_is_known_by_another),
 		cmocka_unit_test(the_oldest_file_makes_room_and_is_counted),
 		cmocka_unit_test(a_script_is_the_first_argument_that_is_no_option),
+		cmocka_unit_test(shells_are_told_from_other_interpreters),
 		cmocka_unit_test(an_applet_is_what_busybox_was_called),
 	};
 

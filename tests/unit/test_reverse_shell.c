@@ -10,7 +10,57 @@
 static const struct peer evil = {.cookie = 77, .ip = "203.0.113.9", .port = 4444};
 static const struct peer database = {.cookie = 78, .ip = "10.0.0.9", .port = 5432};
 
+#define ON_SOCKET FDS(tcp(0, &evil), tcp(1, &evil), tcp(2, &evil))
+
 /* ---- near misses ---- */
+
+/* inetd, Accept=yes, tcpserver: the service's language does not matter. */
+static void a_service_on_an_accepted_connection_is_silent(void **state)
+{
+	static const struct peer client = {
+		.cookie = 5, .ip = "203.0.113.9", .port = 50000, .local_port = 2222};
+	STORY;
+	struct actor *inetd = story_start(s, NULL, "/usr/bin/inetd", ARGS("inetd"), FDS());
+	struct actor *service;
+
+	(void)state;
+	story_act(s, EVENT_KIND_ACCEPT, inetd, FDS(tcp(7, &client)));
+	service = story_spawn(s, inetd, "/usr/bin/python3.11", ARGS("python3", "-c", "serve()"),
+			      FDS(tcp(0, &client), tcp(1, &client), tcp(2, &client)));
+	story_spawn(s, service, "/opt/service/hook", ARGS("hook"),
+		    FDS(tcp(0, &client), tcp(1, &client), tcp(2, &client)));
+	story_tell(s, 64);
+	assert_silent(s);
+}
+
+/* It was there before the agent, so nobody knows who made the connection. */
+static void a_service_whose_connection_was_not_seen_being_made_is_silent(void **state)
+{
+	STORY;
+
+	(void)state;
+	(void)story_start(s, NULL, "/opt/service/run", ARGS("run"), ON_SOCKET);
+	story_tell(s, 64);
+	assert_silent(s);
+}
+
+/* A client that hands its connection on, but has its errors elsewhere; three different ones. */
+static void a_program_with_another_way_to_talk_is_silent(void **state)
+{
+	static const struct peer other = {.cookie = 79, .ip = "203.0.113.9", .port = 4444};
+	STORY;
+	struct actor *sh = USER_SHELL;
+
+	(void)state;
+	story_connected(s, sh, &evil);
+	story_connected(s, sh, &other);
+	story_spawn(s, sh, "/opt/a", ARGS("a"), FDS(tcp(0, &evil), tcp(1, &evil), pty_s(2, 1)));
+	story_spawn(s, sh, "/opt/a", ARGS("a"), FDS(tcp(0, &evil), tcp(1, &evil)));
+	story_spawn(s, sh, "/opt/a", ARGS("a"), FDS(tcp(0, &evil), tcp(1, &other), tcp(2, &evil)));
+	story_spawn(s, sh, "/opt/a", ARGS("a"), FDS(pty_s(0, 1), tcp(1, &evil), tcp(2, &evil)));
+	story_tell(s, 64);
+	assert_silent(s);
+}
 
 static void a_socket_on_input_only_is_silent(void **state)
 {
@@ -216,6 +266,64 @@ static void a_renamed_hard_link_of_a_shell_is_still_one(void **state)
 	def->exe.inode = sh->def.exe.inode;
 	story_tell(s, 64);
 	assert_one(s);
+}
+
+/* A copy under another name and inode: what nc -e starts, or what becomes of dup2 and execve. */
+static void a_program_with_nothing_but_the_connection_is_reported(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL, *implant;
+
+	(void)state;
+	implant = story_spawn(s, sh, "/tmp/implant", ARGS("implant"), FDS());
+	story_connected(s, implant, &evil);
+	story_exec(s, implant, "/tmp/editor", ARGS("editor"), ON_SOCKET);
+	story_spawn(s, implant, "/usr/bin/id", ARGS("id"), ON_SOCKET);
+	story_spawn(s, implant, "/usr/bin/bash", ARGS("bash", "-i"), ON_SOCKET);
+	story_tell(s, 64);
+	assert_one(s);
+	assert_string_equal(s->alerts[0]->msg.severity, "high");
+	assert_string_equal(s->alerts[0]->msg.process->exe, "/tmp/editor");
+	assert_string_equal(s->alerts[0]->msg.remote->ip, "203.0.113.9");
+	assert_int_equal(s->alerts[0]->msg.remote->port, 4444);
+}
+
+/* python -c 'code.interact()' on its own connection: seen with the first command. */
+static void commands_of_a_program_on_the_command_line_are_one_alert(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL, *python;
+
+	(void)state;
+	python = story_spawn(s, sh, "/usr/bin/python3.11", ARGS("python3", "-c", "x"), FDS());
+	story_connected(s, python, &evil);
+	for (int fd = 0; fd <= 2; fd++)
+		story_act(s, EVENT_KIND_DUP, python, FDS(tcp(fd, &evil)));
+	for (int i = 0; i < 3; i++)
+		story_exit(s, story_spawn(s, python, "/usr/bin/dash", ARGS("sh", "-c", "id"),
+					  ON_SOCKET));
+	story_tell(s, 64);
+	assert_one(s);
+	assert_string_equal(s->alerts[0]->msg.process->parent->exe, "/usr/bin/python3.11");
+}
+
+/* The shell that follows is the better witness, and comes before any command. */
+static void a_shell_started_by_such_a_program_is_reported_as_itself(void **state)
+{
+	STORY;
+	struct actor *sh = USER_SHELL, *python;
+
+	(void)state;
+	python = story_spawn(s, sh, "/usr/bin/python3.11", ARGS("python3", "-c", "x"), FDS());
+	story_connected(s, python, &evil);
+	for (int fd = 0; fd <= 2; fd++)
+		story_act(s, EVENT_KIND_DUP, python, FDS(tcp(fd, &evil)));
+	sh = story_spawn(s, python, "/usr/bin/dash", ARGS("sh", "-i"), ON_SOCKET);
+	story_spawn(s, sh, "/usr/bin/id", ARGS("id"), ON_SOCKET);
+	story_tell(s, 64);
+	assert_one(s);
+	assert_string_equal(s->alerts[0]->msg.process->exe, "/usr/bin/dash");
+	assert_string_equal(s->alerts[0]->msg.severity, "critical");
 }
 
 static void a_live_shell_in_the_snapshot_is_reported(void **state)
@@ -605,6 +713,12 @@ int main(void)
 		cmocka_unit_test(a_shell_on_a_pty_of_an_interpreter_is_reported),
 		cmocka_unit_test(a_shell_behind_a_socket_pair_is_reported),
 		cmocka_unit_test(a_renamed_hard_link_of_a_shell_is_still_one),
+		cmocka_unit_test(a_service_on_an_accepted_connection_is_silent),
+		cmocka_unit_test(a_service_whose_connection_was_not_seen_being_made_is_silent),
+		cmocka_unit_test(a_program_with_another_way_to_talk_is_silent),
+		cmocka_unit_test(a_program_with_nothing_but_the_connection_is_reported),
+		cmocka_unit_test(commands_of_a_program_on_the_command_line_are_one_alert),
+		cmocka_unit_test(a_shell_started_by_such_a_program_is_reported_as_itself),
 		cmocka_unit_test(a_live_shell_in_the_snapshot_is_reported),
 		cmocka_unit_test(a_loopback_listener_of_another_session_is_outside),
 		cmocka_unit_test(a_loopback_listener_of_the_same_session_is_a_hop),
