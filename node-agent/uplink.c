@@ -29,6 +29,7 @@ struct uplink {
 	uint64_t stop_deadline_ns;
 	struct uplink_stats stats;
 	/* The thread's own. */
+	bool introduced; /* a collector has been told what runs */
 	uint64_t backoff_ns;
 	uint64_t logged_ns;
 };
@@ -136,9 +137,9 @@ static void on_ack(void *ctx, uint64_t seq)
 	if (seq >= s->reopened_seq)
 		s->refusals_due = 0;
 	spool_ack(s->u->config.spool, seq);
-	if (seq == 0 && !s->acked)
+	if (!s->acked && (seq == 0 || !s->u->introduced))
 		s->u->config.unknown(s->u->config.ctx);
-	s->acked = true;
+	s->acked = s->u->introduced = true;
 }
 
 /* One rewind answers the refusals of all batches that were on their way. Even if fewer come than are

@@ -39,7 +39,7 @@ struct uplink_config {
 	void (*policy)(void *ctx, const struct uplink_policy *policy);
 	/* The collector has answered Hello. */
 	void (*connected)(void *ctx);
-	/* It knows nothing of this node. */
+	/* It knows nothing of this node, or nothing of what came before this agent: tell it what runs. */
 	void (*unknown)(void *ctx);
 	void *ctx;
 };

@@ -24,6 +24,12 @@
 /* Empty when BPF programs can be loaded here; otherwise the reason to skip. */
 const char *harness_skip_reason(void);
 
+/* Sum of a metric's samples over its labels, from the page at this IPv4 address. -ENOENT when there is
+ * none. */
+int harness_metric(const char *host, uint16_t port, const char *name, uint64_t *ret_value) must_check;
+/* True when a sanitizer has reported something in this file of what programs said; prints it. */
+bool harness_sanitizer_spoke(const char *path);
+
 /* ---- dev.c: the product ---- */
 
 struct dev;
@@ -45,7 +51,6 @@ const char *dev_recording(const struct dev *d); /* path */
 const char *dev_stderr(const struct dev *d);	/* path of what it said */
 /* The child of the product whose comm begins with name, -ESRCH. */
 pid_t dev_child(const struct dev *d, const char *name);
-/* Sum of a metric's samples over its labels, from /metrics. -ENOENT when there is none. */
 int dev_metric(const struct dev *d, const char *name, uint64_t *ret_value) must_check;
 
 /* The next alert that match wants, among all since index *from; *from moves past it. NULL when none

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/recording.h"
@@ -60,11 +62,11 @@ static bool has_endpoint(const struct event *event, const struct decisive *d)
 	return false;
 }
 
-static bool is_decisive(const struct event *event, const struct decisive *d)
+static bool is_decisive(const struct event *event, const struct decisive *d, const char *name)
 {
 	const char *slash = strrchr(event->process->exe.path, '/');
 
-	return event->kind == d->kind && slash && strcmp(slash + 1, d->exe) == 0 &&
+	return event->kind == d->kind && slash && strcmp(slash + 1, name) == 0 &&
 	       has_endpoint(event, d);
 }
 
@@ -82,7 +84,7 @@ static void take_event(struct reading *r, const struct event *event)
 		const struct decisive *d = r->runs[i].row->decisive;
 
 		for (uint32_t n = 0; (mask & 1ULL << i) && n < DECISIVE_MAX && d[n].exe; n++)
-			if (is_decisive(event, &d[n]))
+			if (is_decisive(event, &d[n], r->runs[i].names[n]))
 				r->runs[i].found |= 1U << n;
 	}
 }
@@ -147,6 +149,29 @@ static int take_all(struct reading *r, const char *path, struct err *e)
 	return status;
 }
 
+/* What a program is called once the links to it are followed; events name it so. */
+static void find_name(const char *exe, char *ret_name, size_t size)
+{
+	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+					   "/usr/bin",	      "/sbin",		"/bin"};
+	char path[PATH_MAX], real[PATH_MAX];
+
+	snprintf(ret_name, size, "%s", exe);
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dirs[i], exe);
+		if (!realpath(path, real))
+			continue;
+		snprintf(ret_name, size, "%s", strrchr(real, '/') + 1);
+		return;
+	}
+}
+
+static void find_names(struct recorded_run *run)
+{
+	for (uint32_t n = 0; n < DECISIVE_MAX && run->row->decisive[n].exe; n++)
+		find_name(run->row->decisive[n].exe, run->names[n], sizeof(run->names[n]));
+}
+
 int recorded_read(const char *path, struct recorded_run *runs, size_t count,
 		  struct recorded *ret_recorded, struct err *e)
 {
@@ -166,6 +191,8 @@ int recorded_read(const char *path, struct recorded_run *runs, size_t count,
 
 	if (!lineages || !decoder || !arena || count > RECORDED_RUNS_MAX)
 		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		find_names(&runs[i]);
 	status = take_all(&r, path, e);
 	if (status == 0)
 		*ret_recorded = r.sum;

@@ -12,6 +12,7 @@ struct recorded_run {
 	const struct scenario *row;
 	pid_t leader;
 	uint32_t found; /* bit i: row->decisive[i] has been seen */
+	char names[DECISIVE_MAX][64]; /* of row->decisive here: python3 may be python3.11 */
 };
 
 struct recorded {
@@ -20,7 +21,7 @@ struct recorded {
 	uint64_t gaps; /* sequence numbers that are not there */
 };
 
-/* 0, or negative with a sentence: the recording cannot be read. Fills found in runs (at most
+/* 0, or negative with a sentence: the recording cannot be read. Fills found and names in runs (at most
  * RECORDED_RUNS_MAX). */
 int recorded_read(const char *path, struct recorded_run *runs, size_t count,
 		  struct recorded *ret_recorded, struct err *e) must_check;

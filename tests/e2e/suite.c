@@ -221,12 +221,28 @@ static unsigned int print_missing(const struct recorded_run *r)
 	return missing;
 }
 
+static void stop_product(void)
+{
+	int status = dev_stop(suite.dev);
+
+	assert_false(harness_sanitizer_spoke(dev_stderr(suite.dev)));
+	if (status != 0)
+		fail_msg("nightjar dev ended with %d", status);
+}
+
+void suite_the_product_ended_well(void **state)
+{
+	(void)state;
+	if (!suite.dev)
+		skip();
+	stop_product();
+}
+
 void suite_all_arrived_and_nothing_was_lost(void **state)
 {
 	struct recorded_run runs[RECORDED_RUNS_MAX] = {0};
 	struct recorded recorded;
 	unsigned int missing = 0;
-	int status;
 	struct err e = {0};
 
 	(void)state;
@@ -235,9 +251,7 @@ void suite_all_arrived_and_nothing_was_lost(void **state)
 	for (size_t i = 0; i < suite.row_count; i++)
 		runs[i] =
 			(struct recorded_run){.row = suite.rows[i], .leader = suite.runs[i].leader};
-	status = dev_stop(suite.dev);
-	if (status != 0)
-		fail_msg("nightjar dev ended with %d", status);
+	stop_product();
 	if (recorded_read(dev_recording(suite.dev), runs, suite.row_count, &recorded, &e) < 0)
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < suite.row_count; i++)

@@ -36,7 +36,9 @@ void suite_attack(void **state);
 void suite_quiet(void **state);
 /* After the quiet rows: a scan and a theft are reported, and still nothing about any quiet row. */
 void suite_the_other_detectors_were_awake(void **state);
-/* Last: stops the product, which must end well, and reads the recording: the decisive events of
+/* Last: stops the product, which must end well, and no sanitizer may have spoken. */
+void suite_the_product_ended_well(void **state);
+/* Last: the same, and reads the recording: the decisive events of
  * every quiet row are there, and no event was lost. */
 void suite_all_arrived_and_nothing_was_lost(void **state);
 int suite_clean(void **state);

@@ -38,6 +38,7 @@ int main(void)
 		THEFT("service_account_token_is_reported", "scenario/steal-token.sh"),
 		THEFT("private_ssh_key_is_reported", "scenario/steal-ssh-key.sh"),
 		THEFT("cloud_credentials_are_reported", "scenario/steal-cloud-key.sh"),
+		{.name = "the_product_ended_well", .test_func = suite_the_product_ended_well},
 	};
 
 	return cmocka_run_group_tests_name("attacks", tests, suite_begin, suite_end);

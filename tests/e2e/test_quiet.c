@@ -18,7 +18,7 @@ static const struct scenario popen_with_database = {
 };
 static const struct scenario pip_install = {
 	.argv = {"benign/pip-install.sh"},
-	.decisive = {CONNECT("python3.11"), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
+	.decisive = {CONNECT("python3"), EXEC("uname", ENDPOINT_KIND_NONE, -1)},
 };
 static const struct scenario npm_install = {
 	.argv = {"benign/npm-install.sh"},
@@ -26,7 +26,7 @@ static const struct scenario npm_install = {
 };
 static const struct scenario ci_runner = {
 	.argv = {"benign/ci-runner.py"},
-	.decisive = {CONNECT("python3.11"), EXEC("bash", PIPE, 1), EXEC("uname", PIPE, 1)},
+	.decisive = {CONNECT("python3"), EXEC("bash", PIPE, 1), EXEC("uname", PIPE, 1)},
 };
 static const struct scenario git_over_ssh = {
 	.argv = {"benign/git-ssh.sh"},
@@ -68,7 +68,7 @@ static const struct scenario nested_terminal = {
 static const struct scenario cluster_client = {
 	.argv = {"benign/cluster-client.py"},
 	.attacker = ATTACKER_SINK,
-	.decisive = {CONNECT("python3.11")},
+	.decisive = {CONNECT("python3")},
 };
 static const struct scenario health_check = {
 	.argv = {"benign/health-check.sh"},
@@ -76,7 +76,7 @@ static const struct scenario health_check = {
 };
 static const struct scenario test_suite = {
 	.argv = {"benign/test-suite.py"},
-	.decisive = {CONNECT("python3.11")},
+	.decisive = {CONNECT("python3")},
 };
 static const struct scenario terminal = {
 	.argv = {"benign/terminal.py"},

@@ -339,6 +339,24 @@ static void only_a_collector_that_knows_nothing_is_told_what_runs(void **state)
 	assert_int_equal(n->unknown, 1);
 }
 
+static void an_agent_that_has_just_started_tells_what_runs(void **state)
+{
+	struct node *n = *state;
+	struct fake *f = n->f;
+
+	f->hello_answer = 999; /* of an agent that was here before */
+	fake_start(f, "127.0.0.1:0");
+	start(n);
+	FAKE_AWAIT(f, n->unknown == 1);
+	(void)pthread_mutex_lock(&f->lock);
+	listen_finish(f->call, LISTEN_UNAVAILABLE, "restarting");
+	(void)pthread_mutex_unlock(&f->lock);
+	FAKE_AWAIT(f, n->connected == 2);
+	push(n);
+	FAKE_AWAIT(f, f->batches == 1);
+	assert_int_equal(n->unknown, 1);
+}
+
 static void a_throttled_agent_keeps_to_its_window(void **state)
 {
 	struct node *n = *state;
@@ -459,6 +477,7 @@ int main(void)
 		TEST(refusals_of_many_batches_are_answered_once),
 		TEST(batches_that_the_collector_has_are_not_sent_again),
 		TEST(only_a_collector_that_knows_nothing_is_told_what_runs),
+		TEST(an_agent_that_has_just_started_tells_what_runs),
 		TEST(a_throttled_agent_keeps_to_its_window),
 		TEST(policy_arrives_with_its_classes_and_names),
 		TEST(an_idle_agent_gives_signs_of_life),
