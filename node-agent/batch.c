@@ -87,7 +87,8 @@ static void begin(struct batch *b, uint64_t now_ns)
 {
 	if (b->open)
 		return;
-	if (wire_encoder_epoch_full(b->enc) || now_ns - b->epoch_ns >= b->config.epoch_ns) {
+	if (wire_encoder_epoch_full(b->enc) || spool_epoch_full(b->config.spool) ||
+	    now_ns - b->epoch_ns >= b->config.epoch_ns) {
 		wire_encoder_new_epoch(b->enc);
 		b->epoch_ns = now_ns;
 	}

@@ -261,6 +261,16 @@ void spool_ack(struct spool *s, uint64_t seq)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+bool spool_epoch_full(struct spool *s)
+{
+	bool full;
+
+	(void)pthread_mutex_lock(&s->lock);
+	full = s->push_end > s->limit / 4;
+	(void)pthread_mutex_unlock(&s->lock);
+	return full;
+}
+
 uint64_t spool_resume_seq(struct spool *s)
 {
 	uint64_t seq;

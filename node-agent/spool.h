@@ -13,6 +13,7 @@
  * a system call. Working sizes: 60 bytes an event, epochs of some hundred KiB. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/abi.h"
@@ -46,6 +47,10 @@ size_t spool_rewind(struct spool *s);
 int spool_take(struct spool *s, uint32_t max_in_flight, const char *node, struct buf *out) must_check;
 /* This batch and all before it are kept by the collector. */
 void spool_ack(struct spool *s, uint64_t seq);
+
+/* The definitions of the epoch that is pushed have grown to a quarter of the limit: they are kept as
+ * long as the epoch lasts, so the next batch should open another one. */
+bool spool_epoch_full(struct spool *s);
 
 uint64_t spool_resume_seq(struct spool *s); /* of the first unacknowledged batch, or of the next */
 size_t spool_unsent(struct spool *s);	    /* batches that wait to be sent */

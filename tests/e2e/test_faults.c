@@ -20,7 +20,7 @@
 
 #define RULE	    "reverse_shell"
 #define ATTACKS_MAX 4
-#define FULL_STARTS 3000 /* programs started: three events each do not fit into the smallest uplink */
+#define FULL_STARTS 1000 /* programs started: three events each do not fit into the smallest uplink */
 
 struct attack {
 	struct attacker attacker;

@@ -87,6 +87,24 @@ static void an_event_that_cannot_be_encoded_is_a_counted_loss(void **state)
 	desk_free(d);
 }
 
+/* Kept definitions take room from batches; an epoch of new processes only must not take all of it. */
+static void definitions_never_crowd_the_batches_out(void **state)
+{
+	struct desk *d = desk_new(1, 1 << 20, 4096);
+
+	(void)state;
+	for (uint64_t i = 1; i <= 300; i++) {
+		struct process_def process = sample_shell;
+		struct event event = sample_event(EVENT_KIND_EXEC, i);
+
+		process.exec_id = 1000 + i;
+		event.process = &process;
+		batch_add(d->batch, &event, T0);
+		assert_true(i < 20 || spool_length(d->spool) >= 3);
+	}
+	desk_free(d);
+}
+
 static void events_dropped_by_a_full_spool_are_reported(void **state)
 {
 	struct desk *d = desk_new(1, 1 << 20, 2048);
@@ -272,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_that_cannot_be_encoded_is_a_counted_loss),
+		cmocka_unit_test(definitions_never_crowd_the_batches_out),
 		cmocka_unit_test(events_dropped_by_a_full_spool_are_reported),
 		cmocka_unit_test(a_single_event_leaves_within_its_turn),
 		cmocka_unit_test(a_steady_stream_makes_one_batch_per_interval),
