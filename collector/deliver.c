@@ -1,7 +1,8 @@
 /* The alert thread; see deliver.h.
  *
  * One turn: take an alert from the queue, store it, make its JSON once, put it at the end of the
- * ring, then let every outlet take what it has not taken yet. When the ring is full, the outlets that
+ * ring, let every outlet take what it has not taken yet, then sync the store: the disk's time is not
+ * the alert's. When the ring is full, the outlets that
  * hold it back go on from the store. Detectors wait only for the store, and for a sink that is full
  * while the store refuses alerts. */
 #include "collector/deliver.h"
@@ -22,6 +23,7 @@
 #define WAIT_BUSY_MS	50   /* a sink is full or waits for confirmations */
 #define WAIT_IDLE_MS	1000 /* sinks report trouble with their far side from poll */
 #define KEEP_NS		NS_PER_SEC /* between two looks at cursors and retention */
+#define SYNC_ALERTS	64 /* that are stored at most before the disk has them */
 #define ALERT_JSON_MAX	(1UL << 20)
 
 struct deliver {
@@ -34,6 +36,7 @@ struct deliver {
 	uint64_t stop_at_ns; /* monotonic; set before the queue is closed */
 	uint64_t keep_ns;    /* monotonic; when to look at cursors and retention again */
 	bool trimming;	     /* there is more to delete */
+	unsigned int unsynced; /* alerts stored since store_sync */
 	struct outlet outlets[SINKS_MAX];
 	size_t outlet_count;
 	struct metric *alerts, *repeated, *unstored, *unwritable, *bytes, *old, *excess, *unsent;
@@ -64,6 +67,7 @@ static bool store(struct deliver *d, const struct alert *a, uint64_t *row)
 	struct err e = {0};
 	int r = store_put(d->store, &a->msg, row, &e);
 
+	d->unsynced += r == 1;
 	if (r == 0)
 		metric_add(d->repeated, 1);
 	if (r >= 0)
@@ -202,6 +206,18 @@ static bool trim(struct deliver *d)
 	return r > 0;
 }
 
+/* In a burst many alerts share one sync. */
+static void sync_store(struct deliver *d)
+{
+	struct err e = {0};
+
+	if (d->unsynced == 0 || (d->unsynced < SYNC_ALERTS && queue_length(d->queue) > 0))
+		return;
+	d->unsynced = 0;
+	if (store_sync(d->store, &e) < 0)
+		log_limited(LOG_LEVEL_ERROR, "%s", e.text);
+}
+
 static void keep_house(struct deliver *d)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -257,6 +273,7 @@ static bool turn(struct deliver *d, enum outlet_state *state)
 	if (a)
 		take(d, a);
 	*state = feed_all(d);
+	sync_store(d);
 	keep_house(d);
 	if (a || !queue_is_closed(d->queue))
 		return true;
@@ -357,6 +374,7 @@ static void keep_rest(struct deliver *d)
 		(void)keep(d, a, &row);
 		alert_free(a);
 	}
+	sync_store(d);
 }
 
 static int drain(struct deliver *d)

@@ -3,7 +3,7 @@
  *
  * An alert is its packed message plus the columns that lists filter by. All revisions are kept;
  * `latest` marks the newest one of each id, and the indexes hold only those. Working sizes: an
- * alert of 1 to 3 kB, one commit about 0.25 ms on a local disk. */
+ * alert of 1 to 3 kB; storing one takes about 0.06 ms, store_sync 0.2 ms on a local disk. */
 #include "collector/store/store_private.h"
 
 #include <errno.h>
@@ -146,7 +146,7 @@ static int open_conn(struct store_conn *conn, const char *path, struct err *e)
 		return store_fail(conn->db, e, "cannot open it");
 	(void)sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
 	return run(conn->db,
-		   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+		   "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864;"
 		   "PRAGMA trusted_schema = OFF;",
 		   e, "cannot use it");
 }
@@ -356,6 +356,20 @@ int store_put(struct store *s, const Nightjar__V1__Alert *alert, uint64_t *ret_r
 	if (r == 1 && ret_row)
 		*ret_row = (uint64_t)row;
 	return r;
+}
+
+/* SQLite itself syncs the WAL only before it folds it into the file. */
+int store_sync(struct store *s, struct err *e)
+{
+	sqlite3_file *wal = NULL;
+	int rc;
+
+	(void)pthread_mutex_lock(&s->write.lock);
+	rc = sqlite3_file_control(s->write.db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
+	if (rc == SQLITE_OK && wal && wal->pMethods)
+		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	(void)pthread_mutex_unlock(&s->write.lock);
+	return rc == SQLITE_OK ? 0 : err_set(e, store_errno(rc), "cannot bring alerts to the disk: %s", sqlite3_errstr(rc));
 }
 
 static void *arena_take(void *arena, size_t size)

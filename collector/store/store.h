@@ -1,5 +1,7 @@
-/* Alerts on disk: SQLite in WAL mode, committed (synchronous=FULL) before anything is sent.
- * Any thread; one connection under one lock for writing, one for reading.
+/* Alerts on disk: SQLite in WAL mode, committed before anything is sent. What is committed outlives the
+ * program; it outlives the loss of power after store_sync, which therefore may come after the sending:
+ * until then the journal, or an agent that waits for its acknowledgement, has the events of which the
+ * same alert is made again. Any thread; one connection under one lock for writing, one for reading.
  *
  * Rows are numbered from 1 in the order in which they were stored, so the store is also the queue of
  * every sink that is behind, and one number a sink says what its far side has. */
@@ -26,6 +28,9 @@ void store_close(struct store *s); /* NULL allowed */
 /* 1: stored; 0: (id, revision) was there already; negative: not stored. *ret_row (may be NULL): its
  * number, when it was stored. */
 int store_put(struct store *s, const Nightjar__V1__Alert *alert, uint64_t *ret_row, struct err *e) must_check;
+
+/* Brings everything that is stored to the disk. */
+int store_sync(struct store *s, struct err *e) must_check;
 
 /* The latest revision. 0 or -ENOENT; *ret_alert lives in arena. */
 int store_get(struct store *s, const char *id, struct arena *arena, Nightjar__V1__Alert **ret_alert) must_check;

@@ -47,9 +47,10 @@ static void print_quantiles(const char *name, uint64_t *ns, size_t n)
 			     name, quantiles[i].name, (double)ns[(size_t)((double)(n - 1) * quantiles[i].at)] / 1e6, n);
 }
 
+/* Storing one, and bringing it to the disk. */
 static void measure_store(struct store *store, struct alert_sample *sample)
 {
-	uint64_t *ns = calloc(PUTS, sizeof(*ns));
+	uint64_t *ns = calloc(PUTS, sizeof(*ns)), *sync_ns = calloc(PUTS, sizeof(*sync_ns));
 	char id[32];
 	struct err e = {0};
 
@@ -62,9 +63,14 @@ static void measure_store(struct store *store, struct alert_sample *sample)
 		if (store_put(store, &sample->alert, NULL, &e) != 1)
 			die(e.text);
 		ns[i] = clock_monotonic_ns() - begun;
+		if (store_sync(store, &e) < 0)
+			die(e.text);
+		sync_ns[i] = clock_monotonic_ns() - begun - ns[i];
 	}
 	print_quantiles("store_put", ns, PUTS);
+	print_quantiles("store_sync", sync_ns, PUTS);
 	free(ns);
+	free(sync_ns);
 }
 
 static void measure_json(const struct alert_sample *sample)
