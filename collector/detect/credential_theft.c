@@ -235,7 +235,7 @@ static void grade(struct alert *a, const struct detect_context *ctx, const struc
 	const struct secret *secret = act->secret;
 
 	if (p->party_count)
-		verdict_grade(a, "critical", 0.95);
+		verdict_grade(a, act->refused ? "high" : "critical", act->refused ? 0.8 : 0.95);
 	else if (act->refused)
 		verdict_grade(a, "low", secret->score / 2);
 	else if (is_backup(ctx, p))

@@ -199,6 +199,10 @@ static void a_theft_below_a_reverse_shell_is_critical(void **state)
 	assert_int_equal(s->alert_count, 2);
 	assert_string_equal(s->alerts[1]->msg.rule, "credential_theft");
 	assert_string_equal(s->alerts[1]->msg.severity, "critical");
+	story_open(s, story_spawn(s, sh, "/usr/bin/cat", ARGS("cat"), FDS()), "/etc/gshadow",
+		   -EACCES);
+	story_tell(s, 64);
+	assert_string_equal(s->alerts[2]->msg.severity, "high");
 }
 
 static void root_s_scheduled_copies_are_medium(void **state)
