@@ -62,9 +62,12 @@ static bool ends_with(const char *text, size_t len, const char *end)
 /* The innermost systemd unit or session of the path, else the path. */
 static void workload_of_cgroup(struct workload *w, const char *cgroup)
 {
-	const char *end = cgroup + strlen(cgroup);
+	size_t len = strlen(cgroup);
+	const char *end = cgroup + len;
 
 	w->host = true;
+	w->session = len <= 1 || strncmp(cgroup, "/user.slice/", 12) == 0 ||
+		     ends_with(cgroup, len, ".scope");
 	copy(w->workload, sizeof(w->workload), cgroup[0] ? cgroup : "/");
 	while (end > cgroup) {
 		const char *start = end;
@@ -128,7 +131,7 @@ void workload_note_entry(struct workload *w, const struct process *p)
 
 bool workload_is_original(const struct workload *w, const struct process *p)
 {
-	if (!p->image || !w->entry_pid || (w->host && !w->system_service))
+	if (!p->image || !w->entry_pid || w->session)
 		return false;
 	if (p->image->inode == w->entry_inode && p->image->device == w->entry_device)
 		return true;

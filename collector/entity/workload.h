@@ -11,6 +11,7 @@ struct workload {
 	uint64_t id;
 	bool host;	     /* no container */
 	bool system_service; /* the cgroup is one of a system unit */
+	bool session;	     /* nobody's service: a login session, a scope, the root cgroup */
 	/* First process of the container or cgroup: what it is there to run. */
 	uint32_t entry_pid;
 	uint64_t entry_start_ns;
@@ -30,7 +31,7 @@ struct workload *workload_find(const struct entities *en, uint64_t id); /* NULL:
 /* Notes the entry process: the one that started first. */
 void workload_note_entry(struct workload *w, const struct process *p);
 /* Does p run what its container or system service is there to run? It executed the entry's file, or
- * its own within WORKLOAD_START_NS of the first process. Nothing is in a session on the host. */
+ * its own within WORKLOAD_START_NS of the first process. Nothing is in a session. */
 bool workload_is_original(const struct workload *w, const struct process *p);
 
 #define WORKLOAD_START_NS 60000000000ULL

@@ -219,6 +219,39 @@ static void health_checks_of_a_service_are_silent(void **state)
 	assert_int_equal(s->alert_count, 0);
 }
 
+/* What is a service does not depend on who manages the host; a session is none, nor is a scope. */
+static void only_a_cgroup_of_its_own_makes_a_service(void **state)
+{
+	static const struct {
+		const char *cgroup;
+		uint32_t alerts;
+	} cases[] = {
+		{"/system.slice/kubelet.service", 0},
+		{"/kubelet.slice/kubelet.service", 0},
+		{"/podruntime/kubelet", 0},
+		{"/user.slice/user-0.slice/session-1.scope", 1},
+		{"/user.slice/user-0.slice/user@0.service/app.slice/x.service", 1},
+		{"/init.scope", 1},
+		{"/", 1},
+		{"", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct container_def host = story_host;
+		STORY;
+		struct actor *checker;
+
+		host.cgroup = cases[i].cgroup;
+		s->container = &host;
+		checker = story_start(s, NULL, "/usr/bin/checker", ARGS("checker"), FDS());
+		for (unsigned int k = 0; k < 40; k++)
+			answered(s, checker, k, 8080, 0);
+		story_tell(s, 64);
+		assert_int_equal(s->alert_count, cases[i].alerts);
+	}
+}
+
 /* A rack goes down: 40 addresses that have answered before stop answering. */
 static void peers_that_were_known_and_fail_are_silent(void **state)
 {
@@ -490,6 +523,7 @@ int main(void)
 		cmocka_unit_test(a_few_closed_ports_among_many_open_ones_are_silent),
 		cmocka_unit_test(scraping_200_targets_for_ever_is_silent),
 		cmocka_unit_test(health_checks_of_a_service_are_silent),
+		cmocka_unit_test(only_a_cgroup_of_its_own_makes_a_service),
 		cmocka_unit_test(peers_that_were_known_and_fail_are_silent),
 		cmocka_unit_test(many_connections_under_way_are_silent),
 		cmocka_unit_test(a_process_per_connection_is_one_scan),
