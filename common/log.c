@@ -23,13 +23,18 @@ void log_init(const char *program, enum log_level max)
 	max_level = max;
 }
 
+void log_set_level(enum log_level max)
+{
+	__atomic_store_n(&max_level, max, __ATOMIC_RELAXED);
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
 	int used, more;
 
-	if (level > max_level)
+	if (level > __atomic_load_n(&max_level, __ATOMIC_RELAXED))
 		return;
 	used = snprintf(line, sizeof(line), "%s: %s: ", program_name, level_names[level]);
 	va_start(ap, fmt);

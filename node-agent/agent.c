@@ -1,7 +1,8 @@
 /* One loop thread: kernel records in, batches out; the uplink is the only other thread of ours.
  *
  *   epoll: capture → (every turn) capture_turn → batch_add
- *          signal  → draining: what is captured is sent, then everything is freed in reverse
+ *          signal  → draining: what is captured is sent, then everything is freed in reverse;
+ *                    or SIGHUP: options are read again
  *          mail    → what the collector said, policy and snapshot (the uplink's thread puts it there)
  *
  * The loop never blocks on the network, and bounds its work per turn by RECORDS_PER_TURN. */
@@ -49,6 +50,7 @@ struct mail {
 
 struct agent {
 	const struct agent_settings *settings;
+	char **argv; /* for SIGHUP */
 	char boot_id[64];
 	uint64_t first_seq; /* of batches and events: as agent.proto has it */
 	char **env_names, **open_names; /* NULL-terminated; capture borrows them */
@@ -197,6 +199,50 @@ static int read_mail(struct agent *a, struct err *e)
 
 /* ---- the loop ---- */
 
+static struct batch_config batch_limits(const struct agent_settings *settings)
+{
+	return (struct batch_config){
+		.max_events = (uint32_t)settings->batch_events,
+		.max_bytes = settings->batch_bytes,
+		.interval_ns = settings->batch_interval_ns,
+		.age_ns = settings->batch_age_ns,
+	};
+}
+
+static void reload(struct agent *a)
+{
+	_cleanup_(options_done) struct agent_settings fresh = {0};
+	struct batch_config limits;
+	enum agent_mode mode;
+	struct err e = {0};
+	int argc = 0;
+
+	while (a->argv[argc])
+		argc++;
+	if (options_load(argc, a->argv, &fresh, &mode, &e) < 0) {
+		log_error("cannot reload, everything stays as it was: %s", e.text);
+		return;
+	}
+	log_info("log.level and batch.* are in force as they are read now; certificates are read at each "
+		 "connection; other options need a restart");
+	log_set_level(options_log_level(&fresh));
+	limits = batch_limits(&fresh);
+	if (a->batch)
+		batch_set_limits(a->batch, &limits);
+}
+
+static void take_signal(struct agent *a)
+{
+	struct signalfd_siginfo info;
+
+	if (read(a->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP)
+		reload(a);
+	else
+		a->stopping = true;
+}
+
 static void tick(struct agent *a)
 {
 	struct loss losses[LOSSES_MAX];
@@ -259,7 +305,7 @@ static int wait_events(struct agent *a, bool *ret_mail, struct err *e)
 	a->now_ns = clock_boot_ns();
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.fd == a->signal_fd)
-			a->stopping = true;
+			take_signal(a);
 		else if (events[i].data.fd == a->mail_fd)
 			*ret_mail = true;
 	}
@@ -314,6 +360,7 @@ static int build_loop(struct agent *a, struct err *e)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return err_set(e, -errno, "cannot block signals: %s", strerror(errno));
 	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -370,15 +417,10 @@ static int build_capture(struct agent *a, struct err *e)
 static int build_batch(struct agent *a, struct err *e)
 {
 	const struct agent_settings *settings = a->settings;
-	struct batch_config config = {
-		.max_events = (uint32_t)settings->batch_events,
-		.max_bytes = settings->batch_bytes,
-		.interval_ns = settings->batch_interval_ns,
-		.age_ns = settings->batch_age_ns,
-		.epoch_ns = EPOCH_NS,
-		.max_definitions = WIRE_DEFINITIONS_MAX,
-	};
+	struct batch_config config = batch_limits(settings);
 
+	config.epoch_ns = EPOCH_NS;
+	config.max_definitions = WIRE_DEFINITIONS_MAX;
 	a->spool = spool_new(settings->uplink_memory_bytes, a->first_seq);
 	config.spool = a->spool;
 	a->batch = a->spool ? batch_new(&config) : NULL;
@@ -440,9 +482,13 @@ static void unbuild(struct agent *a)
 	(void)pthread_mutex_destroy(&a->mail.lock);
 }
 
-static void init(struct agent *a, const struct agent_settings *settings)
+static void init(struct agent *a, const struct agent_settings *settings, char **argv)
 {
-	*a = (struct agent){.settings = settings, .epoll_fd = -1, .signal_fd = -1, .mail_fd = -1};
+	*a = (struct agent){.settings = settings,
+			    .argv = argv,
+			    .epoll_fd = -1,
+			    .signal_fd = -1,
+			    .mail_fd = -1};
 	a->first_seq = clock_boot_ns() / NS_PER_US + 1;
 	(void)pthread_mutex_init(&a->mail.lock, NULL);
 }
@@ -456,12 +502,12 @@ static int build(struct agent *a, struct err *e)
 	return r < 0 ? r : build_capture(a, e);
 }
 
-int agent_run(const struct agent_settings *settings, struct err *e)
+int agent_run(const struct agent_settings *settings, char **argv, struct err *e)
 {
 	struct agent a;
 	int r;
 
-	init(&a, settings);
+	init(&a, settings, argv);
 	r = build(&a, e);
 	if (r >= 0)
 		r = build_batch(&a, e);
@@ -526,12 +572,12 @@ static int print_turn(struct agent *a, struct err *e)
 	return r < 0 ? r : write_lines(a, e);
 }
 
-int agent_print_events(const struct agent_settings *settings, struct err *e)
+int agent_print_events(const struct agent_settings *settings, char **argv, struct err *e)
 {
 	struct agent a;
 	int r;
 
-	init(&a, settings);
+	init(&a, settings, argv);
 	a.line = buf_with_max(1UL << 30); /* a turn's events, however long their arguments */
 	r = build(&a, e);
 	if (r >= 0)

@@ -43,6 +43,14 @@ void batch_free(struct batch *b)
 	free(b);
 }
 
+void batch_set_limits(struct batch *b, const struct batch_config *config)
+{
+	b->config.max_events = config->max_events;
+	b->config.max_bytes = config->max_bytes;
+	b->config.interval_ns = config->interval_ns;
+	b->config.age_ns = config->age_ns;
+}
+
 void batch_set_generation(struct batch *b, uint32_t generation)
 {
 	b->generation = generation;

@@ -28,6 +28,8 @@ struct batch_config {
 struct batch *batch_new(const struct batch_config *config); /* NULL without memory */
 void batch_free(struct batch *b);			    /* NULL allowed; what is open is lost */
 
+/* Of the next batch on; the rest of config is not looked at. */
+void batch_set_limits(struct batch *b, const struct batch_config *config);
 /* Stamped on batches from now on. */
 void batch_set_generation(struct batch *b, uint32_t generation);
 void batch_set_wall_offset(struct batch *b, int64_t wall_offset_ns);

@@ -1,7 +1,6 @@
 /* nightjar-agent: reads the command line and hands over. Exit 0 clean stop, 1 run-time failure, 2 bad
  * configuration or usage. */
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 
 #include "common/log.h"
@@ -11,16 +10,6 @@
 #define PROGRAM "nightjar-agent"
 
 enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-static enum log_level level_of(const char *name)
-{
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-
-	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
-		if (strcmp(names[level], name) == 0)
-			return (enum log_level)level;
-	return LOG_LEVEL_INFO;
-}
 
 static int print(struct buf *text)
 {
@@ -61,7 +50,7 @@ static int check(struct agent_settings *settings, struct err *e)
 	return EXIT_USAGE;
 }
 
-static int run(struct agent_settings *settings, enum agent_mode mode, struct err *e)
+static int run(struct agent_settings *settings, enum agent_mode mode, char **argv, struct err *e)
 {
 	int r;
 
@@ -69,7 +58,7 @@ static int run(struct agent_settings *settings, enum agent_mode mode, struct err
 		return probe(e);
 	if (mode == AGENT_RUN && check(settings, e) != EXIT_CLEAN)
 		return EXIT_USAGE;
-	r = mode == AGENT_RUN ? agent_run(settings, e) : agent_print_events(settings, e);
+	r = mode == AGENT_RUN ? agent_run(settings, argv, e) : agent_print_events(settings, argv, e);
 	if (r >= 0)
 		return EXIT_CLEAN;
 	log_error("%s", e->text);
@@ -90,9 +79,8 @@ int main(int argc, char **argv)
 		log_error("%s", e.text);
 		return EXIT_USAGE;
 	}
-	if (settings.log_level)
-		log_init(PROGRAM, level_of(settings.log_level));
-	code = action == OPT_RUN ? run(&settings, mode, &e) : EXIT_CLEAN;
+	log_set_level(options_log_level(&settings));
+	code = action == OPT_RUN ? run(&settings, mode, argv, &e) : EXIT_CLEAN;
 	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN)
 		code = check(&settings, &e);
 	if (code == EXIT_CLEAN && action != OPT_RUN)

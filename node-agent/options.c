@@ -37,13 +37,13 @@ static const struct opt rows[] = {
 	 .help = "environment variables whose values are reported with an exec"},
 	{.key = "capture.open_names", .type = OPT_LIST, .offset = AT(open_names), .fallback = "",
 	 .help = "names of files whose opening is reported until the collector's policy arrives"},
-	{.key = "batch.events", .type = OPT_COUNT, .offset = AT(batch_events), .fallback = "1024",
+	{.key = "batch.events", .type = OPT_COUNT, .offset = AT(batch_events), .reloadable = true, .fallback = "1024",
 	 .min = 1, .max = 4096, .help = "events in a full batch"},
-	{.key = "batch.bytes", .type = OPT_SIZE, .offset = AT(batch_bytes), .fallback = "256KiB",
+	{.key = "batch.bytes", .type = OPT_SIZE, .offset = AT(batch_bytes), .reloadable = true, .fallback = "256KiB",
 	 .min = 1024, .max = 1 << 20, .help = "bytes in a full batch"},
-	{.key = "batch.interval", .type = OPT_DURATION, .offset = AT(batch_interval_ns), .fallback = "1ms",
+	{.key = "batch.interval", .type = OPT_DURATION, .offset = AT(batch_interval_ns), .reloadable = true, .fallback = "1ms",
 	 .max = SEC, .help = "least time between two batches that are not full"},
-	{.key = "batch.age", .type = OPT_DURATION, .offset = AT(batch_age_ns), .fallback = "5ms",
+	{.key = "batch.age", .type = OPT_DURATION, .offset = AT(batch_age_ns), .reloadable = true, .fallback = "5ms",
 	 .min = 1, .max = 10 * SEC, .help = "longest time that an event waits for its batch to fill"},
 	{.key = "uplink.memory", .type = OPT_SIZE, .offset = AT(uplink_memory_bytes), .fallback = "2MiB",
 	 .min = 64 << 10, .max = 1 << 30,
@@ -58,7 +58,7 @@ static const struct opt rows[] = {
 	 .min = MS, .max = 3600 * SEC, .help = "longest wait between two attempts to connect"},
 	{.key = "uplink.drain", .type = OPT_DURATION, .offset = AT(drain_ns), .fallback = "5s",
 	 .max = 60 * SEC, .help = "longest wait for the last acknowledgements when the agent stops"},
-	{.key = "log.level", .type = OPT_CHOICE, .offset = AT(log_level), .fallback = "info",
+	{.key = "log.level", .type = OPT_CHOICE, .offset = AT(log_level), .reloadable = true, .fallback = "info",
 	 .choices = "error|warning|info|debug", .help = "most detailed lines on stderr"},
 };
 
@@ -153,6 +153,16 @@ int options_identify(struct agent_settings *settings, struct err *e)
 	if (r >= 0)
 		r = agree(&settings->node_name, "node.name", id.node, cert, e);
 	return r < 0 ? r : agree(&settings->node_cluster, "node.cluster", id.cluster, cert, e);
+}
+
+enum log_level options_log_level(const struct agent_settings *settings)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+
+	for (int level = LOG_LEVEL_ERROR; settings->log_level && level <= LOG_LEVEL_DEBUG; level++)
+		if (strcmp(names[level], settings->log_level) == 0)
+			return (enum log_level)level;
+	return LOG_LEVEL_INFO;
 }
 
 void options_done(struct agent_settings *settings)

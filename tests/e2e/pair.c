@@ -98,6 +98,11 @@ int pair_new(struct pair **ret_pair, struct err *e)
 	return 0;
 }
 
+const char *pair_dir(const struct pair *p)
+{
+	return p->dir;
+}
+
 void pair_free(struct pair *p)
 {
 	char command[96];

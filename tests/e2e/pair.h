@@ -14,6 +14,7 @@ enum pair_program { PAIR_COLLECTOR, PAIR_AGENT, PAIR_PROGRAMS };
 struct pair;
 
 int pair_new(struct pair **ret_pair, struct err *e) must_check;
+const char *pair_dir(const struct pair *p); /* ends with the pair; a test may write there */
 void pair_free(struct pair *p); /* ends both, removes the directory; NULL allowed */
 
 /* Waits until it is ready. The first start chooses the ports, later ones have them again. Each start

@@ -303,6 +303,40 @@ static void busy_agent_tells_what_it_is_and_costs(void **state)
 	(void)stop_both(t);
 }
 
+static void write_config(const struct test *t, char ret_word[static 160], const char *text)
+{
+	_cleanup_(fclosep) FILE *f = NULL;
+
+	snprintf(ret_word, 160, "--config=%s/agent.yaml", pair_dir(t->pair));
+	f = fopen(ret_word + strlen("--config="), "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+}
+
+static void hangup_applies_what_is_reloadable(void **state)
+{
+	struct test *t = begin(state);
+	char config[160];
+	const char *const words[] = {config, NULL};
+
+	write_config(t, config, "log:\n  level: info\n");
+	start_collector(t);
+	start_agent(t, words);
+	assert_true(pair_await(t->pair, PAIR_AGENT, ": ready "));
+	write_config(t, config, "log:\n  level: loud\n");
+	assert_int_equal(pair_signal(t->pair, PAIR_AGENT, SIGHUP), 0);
+	assert_true(pair_await(t->pair, PAIR_AGENT, "cannot reload, everything stays as it was: "));
+	write_config(t, config, "log:\n  level: debug\nbatch:\n  events: 1\n");
+	assert_int_equal(pair_signal(t->pair, PAIR_AGENT, SIGHUP), 0);
+	assert_true(pair_await(t->pair, PAIR_AGENT, "other options need a restart"));
+	/* With the collector gone, there is something to say for developers. */
+	pair_kill(t->pair, PAIR_COLLECTOR);
+	start_collector(t);
+	assert_true(pair_await(t->pair, PAIR_AGENT, "nightjar-agent: debug: "));
+	assert_each_reported_once(t);
+	(void)stop_both(t);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -314,6 +348,7 @@ int main(void)
 		TEST(collector_that_comes_late_gets_what_has_waited),
 		TEST(full_uplink_is_counted_and_reported),
 		TEST(busy_agent_tells_what_it_is_and_costs),
+		TEST(hangup_applies_what_is_reloadable),
 	};
 
 	return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
