@@ -16,6 +16,7 @@
 
 #define APPLICATION_ID	0x4e4a5352 /* "NJSR" */
 #define BUSY_TIMEOUT_MS 5000
+#define FOLD_PUTS	128 /* about 1.5 MiB of WAL */
 
 /* Entry n turns schema version n into n + 1. Entries are never changed, only added. */
 static const char *const migrations[] = {
@@ -147,7 +148,7 @@ static int open_conn(struct store_conn *conn, const char *path, struct err *e)
 	(void)sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
 	return run(conn->db,
 		   "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864;"
-		   "PRAGMA trusted_schema = OFF;",
+		   "PRAGMA wal_autocheckpoint = 8192; PRAGMA trusted_schema = OFF;",
 		   e, "cannot use it");
 }
 
@@ -352,22 +353,41 @@ int store_put(struct store *s, const Nightjar__V1__Alert *alert, uint64_t *ret_r
 			       STORE_ID_MAX - 1);
 	(void)pthread_mutex_lock(&s->write.lock);
 	r = put_locked(s, alert, &row, e);
+	s->puts += r == 1;
 	(void)pthread_mutex_unlock(&s->write.lock);
 	if (r == 1 && ret_row)
 		*ret_row = (uint64_t)row;
 	return r;
 }
 
-/* SQLite itself syncs the WAL only before it folds it into the file. */
-int store_sync(struct store *s, struct err *e)
+/* Write lock held. SQLite itself syncs the WAL only before it folds it into the file. */
+static int sync_wal(struct store *s)
 {
 	sqlite3_file *wal = NULL;
+	int rc = sqlite3_file_control(s->write.db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
+
+	if (rc == SQLITE_OK && wal && wal->pMethods)
+		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	return rc;
+}
+
+/* Write lock held. Here and not within a commit, where some alert would wait for it. A reader may hold
+ * it up: then the next time. */
+static void fold_wal(struct store *s)
+{
+	if (s->puts < FOLD_PUTS)
+		return;
+	s->puts = 0;
+	(void)sqlite3_wal_checkpoint_v2(s->write.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+int store_sync(struct store *s, struct err *e)
+{
 	int rc;
 
 	(void)pthread_mutex_lock(&s->write.lock);
-	rc = sqlite3_file_control(s->write.db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
-	if (rc == SQLITE_OK && wal && wal->pMethods)
-		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	rc = sync_wal(s);
+	fold_wal(s);
 	(void)pthread_mutex_unlock(&s->write.lock);
 	return rc == SQLITE_OK ? 0 : err_set(e, store_errno(rc), "cannot bring alerts to the disk: %s", sqlite3_errstr(rc));
 }

@@ -31,6 +31,7 @@ struct store {
 	sqlite3_stmt *next;
 	sqlite3_stmt *last;
 	struct buf packed; /* write lock */
+	unsigned int puts; /* write lock; since the WAL was folded into the file */
 };
 
 /* Negative errno for an SQLite result code. */
