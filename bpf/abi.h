@@ -238,6 +238,12 @@ struct nj_name {
 	char text[NJ_NAME_MAX];
 };
 
+/* Counted where it happens; one row per CPU. */
+struct nj_losses {
+	__u64 lost[NJ_CLASS_MAX]; /* records that found no room */
+	__u64 ownerless;	  /* accepted connections whose end nobody was named for */
+};
+
 /* What the agent changes while the programs run, by plain stores: a program that reads an old value
  * for one event does no harm. */
 struct nj_settings {
@@ -245,7 +251,8 @@ struct nj_settings {
 	__u32 generation; /* of the policy */
 	__u32 classes;	  /* bits 1 << enum nj_class */
 	__u32 pad;
-	/* System calls of the wanted classes, one bit per number. */
+	/* System calls of the wanted classes, one bit per number; any_calls has those of both. */
+	__u64 any_calls[8];
 	__u64 calls[8];
 	__u64 compat_calls[8];
 	/* By length of a name, a bit for each first character (its low six bits) that the map of
@@ -266,7 +273,7 @@ struct nj_bell {
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct nj_bell) == 64, "abi");
-_Static_assert(sizeof(struct nj_settings) == 656, "abi");
+_Static_assert(sizeof(struct nj_settings) == 720, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
 _Static_assert(sizeof(struct nj_head) == 48, "abi");
 _Static_assert(sizeof(struct nj_endpoint) == 64, "abi");

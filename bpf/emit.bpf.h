@@ -36,7 +36,7 @@ static __always_inline __u64 emit_flags(void *ring, enum emit_haste haste)
 static __always_inline void emit_lost(__u32 class)
 {
 	__u32 zero = 0;
-	struct loss_row *row = bpf_map_lookup_elem(&losses, &zero);
+	struct nj_losses *row = bpf_map_lookup_elem(&losses, &zero);
 
 	/* An interrupt may count on the same CPU in between. */
 	if (row && class < NJ_CLASS_MAX)

@@ -104,20 +104,23 @@ int fdinfo_endpoint(__u64 file_address, int fd, __u32 slot, __u32 row)
 	ep = &s->endpoints[bounded(slot, 2 * NJ_ENDPOINTS_MAX - 1)];
 	__builtin_memset(ep, 0, sizeof(*ep));
 	ep->fd = (__s16)fd;
-	ep->mode = (__u8)(BPF_CORE_READ(file, f_mode) & (NJ_EP_READ | NJ_EP_WRITE));
 	if (type == S_IFIFO)
 		fill_pipe(inode, ep);
 	else if (type == S_IFSOCK)
 		fill_socket(file, inode, ep);
 	else if (type == S_IFCHR && may_be_pty(inode))
 		fill_tty(file, ep);
+	if (ep->kind != NJ_EP_NONE)
+		ep->mode = (__u8)(BPF_CORE_READ(file, f_mode) & (NJ_EP_READ | NJ_EP_WRITE));
 	return ep->kind;
 }
 
 int fdinfo_endpoints(__u64 files_address, __u32 row)
 {
 	const struct files_struct *files = (void *)files_address;
-	unsigned long *bitmap = BPF_CORE_READ(files, fdt, open_fds);
+	struct fdtable *table = BPF_CORE_READ(files, fdt);
+	unsigned long *bitmap = BPF_CORE_READ(table, open_fds);
+	struct file **slots = BPF_CORE_READ(table, fd);
 	struct scratch *s = emit_scratch(row);
 	__u64 open = 0;
 	int fd;
@@ -125,13 +128,16 @@ int fdinfo_endpoints(__u64 files_address, __u32 row)
 	if (!s)
 		return 0;
 	s->mark = 0;
+	/* A table has 64 slots at least, as many as the bitmap's first word has bits. */
 	bpf_probe_read_kernel(&open, sizeof(open), bitmap);
-	for (fd = 0; fd < NJ_ENDPOINT_FDS; fd++) {
-		struct file *file;
+	for (fd = 0; fd < NJ_ENDPOINT_FDS; fd++, open >>= 1) {
+		struct file *file = NULL;
 
-		if (!(open & (1ULL << fd)))
+		if (open == 0)
+			break;
+		if (!(open & 1))
 			continue;
-		file = fdinfo_file(files, (__u32)fd);
+		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 		if (!file || fdinfo_endpoint((__u64)file, fd, s->mark, row) == NJ_EP_NONE)
 			continue;
 		if (s->mark >= NJ_ENDPOINTS_MAX)

@@ -55,6 +55,7 @@ enum {
 	TCP_SYN_SENT = 2,
 	TCP_CLOSE = 7,
 	TCP_LISTEN = 10,
+	SOCK_DEAD = 0, /* bit of skc_flags: let go of by close(2) */
 
 	TTY_MAJOR_AUX = 5,	    /* /dev/tty, /dev/console, /dev/ptmx */
 	PTY_MASTER_MAJOR = 128,	    /* and the next seven */
@@ -178,6 +179,7 @@ struct sock_common {
 	__u16 skc_num;
 	__u16 skc_family;
 	unsigned char skc_state;
+	unsigned long skc_flags;
 	struct {
 		struct net *net;
 	} skc_net;
@@ -197,6 +199,7 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
 	struct socket *sk_socket;
+	unsigned char sk_kern_sock : 1;
 	__u16 sk_protocol;
 };
 

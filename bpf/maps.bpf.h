@@ -46,10 +46,6 @@ struct scratch {
 		record_;                                                                           \
 	})
 
-/* What a lost record is counted as; one row per CPU. */
-struct loss_row {
-	__u64 lost[NJ_CLASS_MAX];
-};
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -78,7 +74,7 @@ struct losses_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct loss_row);
+	__type(value, struct nj_losses);
 };
 
 /* Lives and dies with the socket. */
@@ -91,7 +87,8 @@ struct owners_map {
 
 /* Owners of accepted sockets by cookie: at the exit of accept(2) a socket is only reachable through
  * a descriptor, which the verifier does not take for socket storage. 8192 connections of about 100
- * bytes; an entry goes when its connection closes. */
+ * bytes; an entry goes when its connection closes. Past that the one longest unused goes first, and
+ * its connection's end is counted as ownerless. */
 struct accepted_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);

@@ -35,6 +35,24 @@ static __always_inline bool socket_owner(struct sock *sk, int new_state, __u64 c
 	return true;
 }
 
+/* A connection that was accepted, and so had an owner once: it still has its struct socket, or lost it
+ * by close(2). One that nobody accepted never had any, and the kernel's own servers are nobody. */
+static __always_inline void count_ownerless(const struct sock *sk, int old_state, int new_state)
+{
+	struct nj_losses *row;
+	__u32 zero = 0;
+
+	if (new_state != TCP_CLOSE || old_state == TCP_CLOSE || should_drop_class(NJ_CLASS_SOCKET))
+		return;
+	if (!sk->sk_socket && !(sk->__sk_common.skc_flags & 1UL << SOCK_DEAD))
+		return;
+	if (BPF_CORE_READ_BITFIELD(sk, sk_kern_sock))
+		return;
+	row = bpf_map_lookup_elem(&losses, &zero);
+	if (row)
+		__sync_fetch_and_add(&row->ownerless, 1);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 {
@@ -48,7 +66,11 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	/* A connection that comes in has its name now and its owner at accept. */
 	if (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_SENT)
 		return 0;
-	if (!socket_owner(sk, new_state, cookie, &owner) || should_drop_task(owner.task.tgid))
+	if (!socket_owner(sk, new_state, cookie, &owner)) {
+		count_ownerless(sk, old_state, new_state);
+		return 0;
+	}
+	if (should_drop_task(owner.task.tgid))
 		return 0;
 	tcp = emit_reserve(struct nj_tcp, NJ_CLASS_TCP);
 	if (!tcp)

@@ -9,7 +9,14 @@
 struct walk {
 	struct dentry *dentry;
 	struct vfsmount *vfsmount;
+	struct dentry *top; /* the mount's root */
 };
+
+static __always_inline void enter_mount(struct walk *w, struct vfsmount *vfsmount)
+{
+	w->vfsmount = vfsmount;
+	w->top = BPF_CORE_READ(vfsmount, mnt_root);
+}
 
 static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
 {
@@ -25,7 +32,7 @@ static __always_inline bool cross_mount(struct walk *w)
 	if (parent == mount || !parent)
 		return false;
 	w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-	w->vfsmount = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+	enter_mount(w, (void *)parent + bpf_core_field_offset(struct mount, mnt));
 	return true;
 }
 
@@ -49,7 +56,7 @@ static __always_inline bool prepend_name(struct scratch *s, struct walk *w)
 
 int path_resolve(__u64 dentry, __u64 vfsmount, __u64 root_dentry, __u64 root_vfsmount, __u32 row)
 {
-	struct walk w = {(void *)dentry, (void *)vfsmount};
+	struct walk w = {.dentry = (void *)dentry};
 	struct scratch *s = emit_scratch(row);
 	int cut = PATH_CUT;
 	int i;
@@ -58,16 +65,16 @@ int path_resolve(__u64 dentry, __u64 vfsmount, __u64 root_dentry, __u64 root_vfs
 		return 0;
 	s->path[NJ_PATH_MAX - 1] = 0;
 	s->mark = NJ_PATH_MAX - 1;
+	enter_mount(&w, (void *)vfsmount);
 	for (i = 0; i < PATH_STEPS; i++) {
-		struct vfsmount *at = w.vfsmount;
 		struct dentry *here = w.dentry;
 		struct dentry *parent;
 
-		if ((__u64)here == root_dentry && (__u64)at == root_vfsmount) {
+		if ((__u64)here == root_dentry && (__u64)w.vfsmount == root_vfsmount) {
 			cut = 0;
 			break;
 		}
-		if (here == BPF_CORE_READ(at, mnt_root)) {
+		if (here == w.top) {
 			if (cross_mount(&w))
 				continue;
 			cut = 0;

@@ -23,12 +23,16 @@ static __always_inline bool should_drop_task(__u32 tgid)
 	return tgid == settings.own_tgid;
 }
 
+/* Before it is known whether the call is a 32-bit one. */
+static __always_inline bool should_drop_number(__u32 nr)
+{
+	return nr >= 512 || !(settings.any_calls[bounded(nr >> 6, 7)] & (1ULL << (nr & 63)));
+}
+
 static __always_inline bool should_drop_call(__u32 nr, bool compat)
 {
 	__u64 word = bounded(nr >> 6, 7);
 
-	if (nr >= 512)
-		return true;
 	if (compat)
 		return !(settings.compat_calls[word] & (1ULL << (nr & 63)));
 	return !(settings.calls[word] & (1ULL << (nr & 63)));

@@ -35,6 +35,11 @@
 /* Never narrowed: without them nothing else can be told apart. */
 #define FIXED_CLASSES (1U << NJ_CLASS_PROCESS | 1U << NJ_CLASS_TCP | 1U << NJ_CLASS_CGROUP)
 
+/* What the exits of system calls tell. */
+#define CALL_CLASSES                                                                               \
+	(1U << NJ_CLASS_FILE | 1U << NJ_CLASS_DESCRIPTOR | 1U << NJ_CLASS_SOCKET |                 \
+	 1U << NJ_CLASS_PRIVILEGE)
+
 struct capture {
 	struct probe *probe;
 	struct merge *merge;
@@ -118,6 +123,8 @@ static void set_classes(struct nj_settings *settings, uint32_t classes)
 	NJ_NATIVE_CALLS(WANT_NATIVE)
 	NJ_COMPAT_CALLS(WANT_COMPAT)
 	settings->classes = classes;
+	for (int i = 0; i < 8; i++)
+		settings->any_calls[i] = calls[i] | compat[i];
 	memcpy(settings->calls, calls, sizeof(calls));
 	memcpy(settings->compat_calls, compat, sizeof(compat));
 }
@@ -132,7 +139,7 @@ int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
 		return r;
 	settings->generation = generation;
 	set_classes(settings, (classes & ALL_CLASSES) | FIXED_CLASSES);
-	return 0;
+	return probe_want_calls(c->probe, classes & CALL_CLASSES, e);
 }
 
 static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
@@ -383,6 +390,16 @@ static int make_tables(struct capture *c, const struct capture_config *config, s
 	return c->processes ? 0 : err_set(e, -ENOMEM, "cannot make the process table: out of memory");
 }
 
+/* A connection that ended before its owner was listed ended before the watch began. */
+static void leave_out_earlier_ends(struct capture *c)
+{
+	uint64_t missed[NJ_CLASS_MAX];
+	struct nj_losses kernel;
+
+	probe_losses(c->probe, &kernel, missed);
+	c->reported[LOSS_REASON_TABLE][NJ_CLASS_TCP] = kernel.ownerless;
+}
+
 int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e)
 {
 	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
@@ -412,6 +429,7 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 	r = seed(c, false);
 	if (r < 0)
 		return err_set(e, r, "cannot list the processes that run already: %s", strerror(-r));
+	leave_out_earlier_ends(c);
 	*ret_capture = take_ptr(c);
 	return 0;
 }
@@ -469,15 +487,18 @@ static void add_loss(struct capture *c, struct loss_rows *out, enum loss_reason 
 uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max)
 {
 	struct loss_rows out = {ret_losses, 0, max};
-	uint64_t lost[NJ_CLASS_MAX], missed[NJ_CLASS_MAX];
+	uint64_t missed[NJ_CLASS_MAX];
 	struct proctable_stats stats;
+	struct nj_losses kernel;
 
-	probe_losses(c->probe, lost, missed);
+	probe_losses(c->probe, &kernel, missed);
 	proctable_stats(c->processes, &stats);
 	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
-		uint64_t table = c->unknown[class] + (class == NJ_CLASS_PROCESS ? stats.evicted_live : 0);
+		uint64_t table = c->unknown[class];
 
-		add_loss(c, &out, LOSS_REASON_RING, class, lost[class]);
+		table += class == NJ_CLASS_PROCESS ? stats.evicted_live : 0;
+		table += class == NJ_CLASS_TCP ? kernel.ownerless : 0;
+		add_loss(c, &out, LOSS_REASON_RING, class, kernel.lost[class]);
 		add_loss(c, &out, LOSS_REASON_MISSED, class, missed[class]);
 		add_loss(c, &out, LOSS_REASON_TABLE, class, table);
 		add_loss(c, &out, LOSS_REASON_DECODE, class, c->decode_lost[class]);

@@ -46,6 +46,8 @@ struct probe {
 	struct nightjar_bpf *skel;
 	struct bpf_link *links[PROGRAMS];
 	int refused[PROGRAMS]; /* negative errno of load or attach; 0 works */
+	bool attached;
+	bool calls_unwanted;
 	uint32_t rings;
 	int ring_fds[RINGS_MAX];
 	uint64_t ring_bytes[RINGS_MAX];
@@ -210,24 +212,52 @@ static void fill_coverage(struct probe *p)
 	}
 }
 
+/* The dispatcher of system calls. */
+static bool is_calls(size_t program)
+{
+	return programs[program].class == NJ_CLASS_FILE;
+}
+
+/* True when it is attached now. */
+static bool attach_one(struct probe *p, size_t i)
+{
+	if (p->refused[i] < 0 || !programs[i].hook || p->links[i])
+		return p->links[i] != NULL;
+	p->links[i] = bpf_program__attach(program_of(p->skel, i));
+	if (!p->links[i])
+		p->refused[i] = -errno;
+	return p->links[i] != NULL;
+}
+
 int probe_attach(struct probe *p, struct err *e)
 {
 	uint32_t attached = 0;
 
-	for (size_t i = 0; i < PROGRAMS; i++) {
-		struct bpf_program *program = program_of(p->skel, i);
-
-		if (p->refused[i] < 0 || !programs[i].hook)
-			continue;
-		p->links[i] = bpf_program__attach(program);
-		if (!p->links[i])
-			p->refused[i] = -errno;
-		else
-			attached++;
-	}
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (!is_calls(i) || !p->calls_unwanted)
+			attached += attach_one(p, i);
+	p->attached = true;
 	fill_coverage(p);
 	if (attached == 0)
 		return err_set(e, -ENOTSUP, "the kernel refuses every hook: %s", p->coverage[0].reason);
+	return 0;
+}
+
+int probe_want_calls(struct probe *p, bool wanted, struct err *e)
+{
+	p->calls_unwanted = !wanted;
+	for (size_t i = 0; p->attached && i < PROGRAMS; i++) {
+		if (!is_calls(i))
+			continue;
+		if (!wanted) {
+			(void)bpf_link__destroy(p->links[i]);
+			p->links[i] = NULL;
+		} else if (p->refused[i] == 0 && !attach_one(p, i)) {
+			fill_coverage(p);
+			return err_set(e, p->refused[i], "cannot attach %s: %s", programs[i].name,
+				       strerror(-p->refused[i]));
+		}
+	}
 	return 0;
 }
 
@@ -297,22 +327,24 @@ static uint64_t missed_runs(int fd)
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
-void probe_losses(struct probe *p, uint64_t ret_lost[static NJ_CLASS_MAX], uint64_t ret_missed[static NJ_CLASS_MAX])
+void probe_losses(struct probe *p, struct nj_losses *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX])
 {
 	int cpus = libbpf_num_possible_cpus();
-	_cleanup_(freep) uint64_t *rows = calloc(cpus > 0 ? (size_t)cpus : 1, NJ_CLASS_MAX * sizeof(uint64_t));
+	_cleanup_(freep) struct nj_losses *rows = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*rows));
 	uint32_t zero = 0;
 
-	memset(ret_lost, 0, NJ_CLASS_MAX * sizeof(uint64_t));
+	memset(ret_losses, 0, sizeof(*ret_losses));
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (p->links[i])
+		if (programs[i].hook)
 			ret_missed[programs[i].class] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
 	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.losses), &zero, rows) < 0)
 		return;
-	for (int cpu = 0; cpu < cpus; cpu++)
+	for (int cpu = 0; cpu < cpus; cpu++) {
 		for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
-			ret_lost[class] += rows[(size_t)cpu * NJ_CLASS_MAX + class];
+			ret_losses->lost[class] += rows[cpu].lost[class];
+		ret_losses->ownerless += rows[cpu].ownerless;
+	}
 }
 
 /* Runs an iterator to its end. */

@@ -19,8 +19,12 @@ struct probe_config {
 int probe_new(const struct probe_config *config, struct probe **ret_probe, struct err *e) must_check;
 void probe_free(struct probe *p); /* detaches and unloads; NULL allowed */
 
-/* Attaches everything that was loaded. */
+/* Attaches everything that was loaded and is wanted. */
 int probe_attach(struct probe *p, struct err *e) must_check;
+
+/* Whether the exits of system calls are wanted: every call of the machine pays for that hook, so it
+ * goes when no class needs it. Says what counts for probe_attach before, takes effect at once after. */
+int probe_want_calls(struct probe *p, bool wanted, struct err *e) must_check;
 
 /* Ring 0 is that of process life. */
 uint32_t probe_ring_count(const struct probe *p);
@@ -33,8 +37,8 @@ struct nj_bell *probe_bell(struct probe *p);
 /* Replaces the names whose opening is reported. */
 int probe_set_open_names(struct probe *p, const char *const *names, struct err *e) must_check;
 
-/* Totals since load, by class: records that found no room, and runs that the kernel left out. */
-void probe_losses(struct probe *p, uint64_t ret_lost[static NJ_CLASS_MAX], uint64_t ret_missed[static NJ_CLASS_MAX]);
+/* Totals since load: what the programs counted, and by class the runs that the kernel left out. */
+void probe_losses(struct probe *p, struct nj_losses *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX]);
 
 /* Appends an NJ_EXEC record, without arguments and environment, for every live process, and gives
  * the TCP sockets that they hold an owner. */

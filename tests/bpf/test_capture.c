@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bpf/abi.h"
 #include "common/clock.h"
 
 static struct live live;
@@ -183,6 +184,30 @@ static uint32_t open_descriptors(void)
 	return count;
 }
 
+static void without_a_class_that_needs_them_calls_are_not_looked_at(void **state)
+{
+	static const char *const none[] = {NULL};
+	const uint32_t all = (1U << NJ_CLASS_MAX) - 1;
+	struct err e = {0};
+	uint32_t fds;
+	pid_t pid;
+
+	(void)state;
+	live_start(&live, NULL, 0);
+	fds = open_descriptors();
+	assert_int_equal(capture_set_policy(live.capture, 1, 1U << NJ_CLASS_TCP, none, &e), 0);
+	assert_int_equal(open_descriptors(), fds - 1); /* the hook is gone, not only deaf */
+	pid = live_run(&live, one_pipe, NULL);
+	assert_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
+	/* And looked at again when one does, as often as asked. */
+	assert_int_equal(capture_set_policy(live.capture, 2, all, none, &e), 0);
+	assert_int_equal(capture_set_policy(live.capture, 3, all, none, &e), 0);
+	assert_int_equal(open_descriptors(), fds);
+	pid = live_run(&live, one_pipe, NULL);
+	assert_non_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
+	live_stop(&live);
+}
+
 static void nothing_is_left_in_the_kernel(void **state)
 {
 	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
@@ -257,6 +282,7 @@ int main(void)
 		cmocka_unit_test(a_kernel_without_types_is_refused_with_advice),
 		cmocka_unit_test(records_that_find_no_room_are_counted_by_class),
 		cmocka_unit_test(our_own_acts_are_not_reported),
+		cmocka_unit_test(without_a_class_that_needs_them_calls_are_not_looked_at),
 		cmocka_unit_test(every_class_is_covered_on_this_kernel),
 		cmocka_unit_test(the_probe_report_names_the_kernel_and_every_class),
 		cmocka_unit_test(nothing_is_left_in_the_kernel),

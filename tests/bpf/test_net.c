@@ -2,8 +2,10 @@
 #include "tests/bpf/live.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,6 +43,7 @@ static struct sockaddr_in address(const char *ip, uint16_t port)
 /* Two pipes, so that neither side runs ahead: ready says that the server listens. */
 struct pair {
 	int ready[2];
+	int hold[2]; /* keeps a client from closing */
 };
 
 static int serve_one(void *arg)
@@ -77,6 +80,21 @@ static int connect_one(void *arg)
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return 2;
 	return write(fd, "x", 1) != 1 || close(fd) < 0;
+}
+
+static int connect_and_hold(void *arg)
+{
+	struct pair *pair = arg;
+	struct sockaddr_in a = address(NETNS_SERVER_IP, PORT);
+	char byte;
+	int fd;
+
+	if (netns_enter_client() < 0 || read(pair->ready[0], &byte, 1) != 1)
+		return 1;
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return 2;
+	return read(pair->hold[0], &byte, 1) != 1 || close(fd) < 0;
 }
 
 /* A close event comes when the peer has answered, which may be after the process is gone. */
@@ -267,11 +285,65 @@ static int net_down(void **state)
 	return 0;
 }
 
+static void forget_accepted_owners(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct bpf_map_info info = {0};
+		uint32_t size = sizeof(info);
+		uint64_t cookie;
+		char path[64], target[64] = "";
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) < 0 || !strstr(target, "bpf-map") ||
+		    bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || strcmp(info.name, "accepted") != 0)
+			continue;
+		while (bpf_map_get_next_key(fd, NULL, &cookie) == 0)
+			(void)bpf_map_delete_elem(fd, &cookie);
+	}
+}
+
+/* The table of accepted owners is capped: what it pushes out is not lost in silence. */
+static void the_end_of_a_connection_whose_owner_was_pushed_out_is_counted(void **state)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+	struct actor server, client;
+	struct loss losses[32];
+	struct pair pair;
+	uint64_t counted = 0;
+
+	(void)state;
+	assert_int_equal(pipe(pair.ready), 0);
+	assert_int_equal(pipe(pair.hold), 0);
+	server = live_actor(&live, serve_one, &pair);
+	client = live_actor(&live, connect_and_hold, &pair);
+	live_go(&server);
+	live_go(&client);
+	(void)live_await(&live, EVENT_KIND_ACCEPT, server.pid);
+	forget_accepted_owners();
+	assert_int_equal(write(pair.hold[1], "h", 1), 1);
+	assert_int_equal(live_finish(&live, &client), 0);
+	assert_int_equal(live_finish(&live, &server), 0);
+	while (counted == 0 && clock_monotonic_ns() < deadline) {
+		uint32_t n = capture_losses(live.capture, losses, 32);
+
+		for (uint32_t i = 0; i < n; i++)
+			if (losses[i].reason == LOSS_REASON_TABLE && strcmp(losses[i].class, "tcp") == 0)
+				counted += losses[i].count;
+		live_pump(&live, 10);
+	}
+	assert_true(counted > 0);
+	for (int i = 0; i < 2; i++) {
+		(void)close(pair.ready[i]);
+		(void)close(pair.hold[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_connection_has_its_owner_in_every_state, start, stop),
 		cmocka_unit_test_setup_teardown(a_refused_connection_is_an_attempt_and_a_close_with_the_reason, start, stop),
+		cmocka_unit_test_setup_teardown(the_end_of_a_connection_whose_owner_was_pushed_out_is_counted, start, stop),
 		cmocka_unit_test_setup_teardown(a_udp_connect_is_an_attempt, start, stop),
 		cmocka_unit_test_setup_teardown(ipv4_through_an_ipv6_socket_reads_as_ipv4, start, stop),
 		cmocka_unit_test_setup_teardown(an_image_on_a_socket_names_the_connection, start, stop),
