@@ -185,6 +185,20 @@ static void a_shell_of_the_application_that_reads_the_token_is_reported(void **s
 	}
 }
 
+static void a_program_that_an_application_starts_itself_is_reported(void **state)
+{
+	STORY;
+	struct actor *entry;
+
+	(void)state;
+	s->container = &pod;
+	entry = story_start(s, NULL, "/usr/local/bin/python3.11", ARGS("python3", "/app/main.py"),
+			    FDS());
+	story_open(s, story_spawn(s, entry, "/bin/cat", ARGS("cat", token), FDS()), token, 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 1);
+}
+
 static void a_theft_below_a_reverse_shell_is_critical(void **state)
 {
 	static const struct peer evil = {.cookie = 77, .ip = "203.0.113.9", .port = 4444};
@@ -383,6 +397,7 @@ int main(void)
 		cmocka_unit_test(a_workload_s_own_token_is_silent),
 		cmocka_unit_test(an_entry_script_that_reads_its_token_is_silent),
 		cmocka_unit_test(a_shell_of_the_application_that_reads_the_token_is_reported),
+		cmocka_unit_test(a_program_that_an_application_starts_itself_is_reported),
 		cmocka_unit_test(a_theft_below_a_reverse_shell_is_critical),
 		cmocka_unit_test(root_s_scheduled_copies_are_medium),
 		cmocka_unit_test(copies_by_other_users_programs_and_lineages_stay_high),

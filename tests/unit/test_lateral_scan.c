@@ -492,6 +492,23 @@ static void a_pod_s_own_scan_is_withdrawn_from_stage_2(void **state)
 	assert_int_equal(s->observations[19].kind, OBSERVATION_CONNECT_EXPLAINED);
 }
 
+/* CI jobs of many runners fetch from many servers. */
+static void what_is_answered_is_not_for_stage_2(void **state)
+{
+	STORY;
+	struct actor *runner, *job;
+
+	(void)state;
+	s->container = &monitoring;
+	runner = story_start(s, NULL, "/app", ARGS("app"), FDS());
+	story_wait(s, 100 * SECOND);
+	job = story_spawn(s, runner, "/usr/bin/curl", ARGS("curl"), FDS());
+	for (unsigned int i = 0; i < 30; i++)
+		answered(s, job, i, 443, 0);
+	story_tell(s, 64);
+	assert_int_equal(s->observation_count, 0);
+}
+
 /* Stale addresses of a mesh: few of the many that it talks to. */
 static void few_failures_of_many_are_not_for_stage_2(void **state)
 {
@@ -537,6 +554,7 @@ int main(void)
 		cmocka_unit_test(after_a_long_silence_it_is_another_scan),
 		cmocka_unit_test(a_pod_s_probes_go_to_stage_2_as_well),
 		cmocka_unit_test(a_pod_s_own_scan_is_withdrawn_from_stage_2),
+		cmocka_unit_test(what_is_answered_is_not_for_stage_2),
 		cmocka_unit_test(few_failures_of_many_are_not_for_stage_2),
 	};
 

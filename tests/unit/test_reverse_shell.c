@@ -389,6 +389,34 @@ static void a_loopback_listener_of_the_same_session_is_a_hop(void **state)
 	assert_string_equal(s->alerts[0]->msg.remote->ip, "203.0.113.9");
 }
 
+/* A program that talks to a proxy of its own side is the proxy's client, whatever that connects to.
+ */
+static void a_program_on_a_connection_to_its_own_proxy_is_silent(void **state)
+{
+	static const struct peer out = {.cookie = 1,
+					.ip = "127.0.0.1",
+					.port = 4444,
+					.local_ip = "127.0.0.1",
+					.local_port = 40000};
+	static const struct peer in = {.cookie = 2,
+				       .ip = "127.0.0.1",
+				       .port = 40000,
+				       .local_ip = "127.0.0.1",
+				       .local_port = 4444};
+	STORY;
+	struct actor *sh = USER_SHELL;
+	struct actor *proxy = story_spawn(s, sh, "/opt/proxy", ARGS("proxy"), FDS());
+
+	(void)state;
+	story_act(s, EVENT_KIND_ACCEPT, proxy, FDS(tcp(4, &in)));
+	story_connected(s, proxy, &evil);
+	story_connected(s, sh, &out);
+	story_spawn(s, sh, "/opt/client", ARGS("client"),
+		    FDS(tcp(0, &out), tcp(1, &out), tcp(2, &out)));
+	story_tell(s, 64);
+	assert_silent(s);
+}
+
 static void two_connections_to_one_host_are_one_party(void **state)
 {
 	static const struct peer other_port = {.cookie = 80, .ip = "203.0.113.9", .port = 4445};
@@ -722,6 +750,7 @@ int main(void)
 		cmocka_unit_test(a_live_shell_in_the_snapshot_is_reported),
 		cmocka_unit_test(a_loopback_listener_of_another_session_is_outside),
 		cmocka_unit_test(a_loopback_listener_of_the_same_session_is_a_hop),
+		cmocka_unit_test(a_program_on_a_connection_to_its_own_proxy_is_silent),
 		cmocka_unit_test(two_connections_to_one_host_are_one_party),
 		cmocka_unit_test(a_shell_within_the_shell_is_no_news),
 		cmocka_unit_test(nc_and_a_fifo_are_reported_once_in_every_order),
