@@ -8,6 +8,7 @@
  * life), one read, one write. Sizes: a call is about 1 KiB, its queue at most 256 messages or
  * 4 MiB. */
 #include "collector/ingest/call.h"
+#include "collector/ingest/gate.h"
 #include "collector/ingest/peers.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct listen_call {
 	struct listen_counters *counters;
 	struct tls_identity identity;
 	char *peer; /* gpr_malloc'ed */
+	struct gate_ticket ticket;
 	void *state;
 	uint32_t slot;	  /* of peers.h */
 	struct buf *flat; /* queue thread */
@@ -147,6 +149,7 @@ static void send_message(struct listen_call *c)
 	start(c, &op, 1, &c->on_send);
 	outgoing_free(o); /* the library keeps the slices it still needs */
 	metric_add(c->counters->sent, 1);
+	gate_sent(c->ticket);
 }
 
 static void send_status(struct listen_call *c)
@@ -188,6 +191,7 @@ static void settle(struct listen_call *c)
 		if (opened && c->method->closed)
 			c->method->closed(c->method->ctx, c, c->state);
 		grpc_call_unref(call);
+		gate_lower(c->ticket);
 		if (c->slot != CALL_NO_SLOT)
 			peers_leave(c->counters->peers, c->slot);
 		metric_set(c->counters->open, atomic_fetch_sub(&c->counters->open_now, 1) - 1);
@@ -254,6 +258,7 @@ static void deliver(struct listen_call *c, struct bytes data)
 {
 	metric_add(c->counters->received, 1);
 	c->method->message(c->method->ctx, c, c->state, data);
+	gate_renew(c->ticket, c->identity.role == TLS_ROLE_AGENT ? GATE_CREDIT_AGENT : GATE_CREDIT_OTHER);
 }
 
 static bool delivers(struct listen_call *c)
@@ -315,6 +320,7 @@ struct listen_call *call_new(grpc_call *call, const struct listen_method *method
 	c->flat = flat;
 	c->counters = counters;
 	c->peer = grpc_call_get_peer(call);
+	c->ticket = gate_find(c->peer);
 	c->on_over = (struct completion){.done = over, .call = c};
 	c->on_receive = (struct completion){.done = received, .call = c};
 	c->on_send = (struct completion){.done = sent, .call = c};
@@ -344,6 +350,8 @@ void call_start(struct listen_call *c)
 	(void)pthread_mutex_lock(&c->lock);
 	begin(c);
 	(void)pthread_mutex_unlock(&c->lock);
+	if (c->identity.role == TLS_ROLE_AGENT)
+		gate_raise(c->ticket);
 	if (c->method->open)
 		status = c->method->open(c->method->ctx, c, &c->state);
 	if (status != LISTEN_OK) {

@@ -17,8 +17,8 @@
 #include <grpc/support/log.h>
 
 #include "collector/address.h"
-#include "collector/ingest/accept.h"
 #include "collector/ingest/call.h"
+#include "collector/ingest/gate.h"
 #include "collector/ingest/identity.h"
 #include "collector/ingest/peers.h"
 #include "common/clock.h"
@@ -333,6 +333,10 @@ static grpc_server *create_server(void)
 		{GRPC_ARG_HTTP2_MAX_PING_STRIKES, 3},
 		{GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10 * 1000},
 		{GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1}, /* none: no bombs */
+		/* A stream's window stays what it is at first: what a peer may have under way is known. */
+		{GRPC_ARG_HTTP2_BDP_PROBE, 0},
+		/* Little is read at a time, so that peers take turns. */
+		{GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 64 << 10},
 		{GRPC_ARG_ALLOW_REUSEPORT, 0}, /* a second collector on the port must be an error */
 	};
 	grpc_arg args[sizeof(limits) / sizeof(limits[0])];
@@ -448,10 +452,7 @@ int listen_new(const struct listen_config *config, struct listen **ret_listen, s
 	if (!l)
 		return err_set(e, -ENOMEM, "cannot start the gRPC server: no memory");
 	register_counters(&l->counters, config->metrics);
-	r = accept_limit(config->connections,
-			 metrics_counter(config->metrics, "nightjar_connections_refused_total", NULL,
-					 "Connections closed at once because too many were open."),
-			 e);
+	r = gate_open(config->connections, config->metrics, e);
 	if (r == 0)
 		r = add_port(l, config->address, e);
 	if (r == 0)
@@ -542,7 +543,7 @@ void listen_free(struct listen *l)
 		buf_done(&l->threads[i].flat);
 	}
 	atomic_store(&handshakes_failed, NULL);
-	accept_forget();
+	gate_close();
 	free(l->threads);
 	peers_free(l->counters.peers);
 	tls_files_done(&l->files);

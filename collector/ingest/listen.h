@@ -1,8 +1,9 @@
 /* The collector's gRPC server: mTLS on the C core, one completion queue a thread, every method of
  * every service as a row of one table. Handlers never see gRPC.
  *
- * Bounds for peers with a valid certificate: streams per connection, message size
- * (WIRE_MESSAGE_MAX), queued bytes per stream, connection age and ping rate. A peer without a
+ * Bounds for peers with a valid certificate: connections and what each may cost (gate.h), calls per
+ * identity (peers.h), streams per connection, message size (WIRE_MESSAGE_MAX), queued bytes per
+ * stream, connection age and ping rate. A peer without a
  * certificate of our CA, or with an identity whose role the method does not allow, is refused and
  * counted. */
 #pragma once
@@ -70,7 +71,7 @@ struct listen_config {
 	const char *address; /* "HOST:PORT"; port 0: any */
 	const struct tls_files *files;
 	unsigned int threads;
-	unsigned int connections; /* at a time, of the process (accept.h); 0: as descriptors allow */
+	unsigned int connections; /* at a time, of the process (gate.h); 0: as descriptors allow */
 	/* Tables, each ended by a NULL path; NULL-ended. They and the array outlive the listener. */
 	const struct listen_method *const *methods;
 	struct metrics *metrics;
