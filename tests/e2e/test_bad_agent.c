@@ -135,17 +135,51 @@ static void assert_recovers(struct fixture *f)
 	collected_stop(&f->collector);
 }
 
-static void the_wrong_node_name_is_said_once_and_tried_again(void **state)
+static void assert_ends(struct fixture *f, int status, const char *first, const char *second)
 {
-	static const char counter[] = "nightjar_sessions_refused_total{reason=\"other_node\"}";
+	assert_int_equal(product_wait(&f->agent, PRODUCT_STOP_MS), status);
+	assert_true(product_says(&f->agent, first, 0));
+	assert_true(product_says(&f->agent, second, 0));
+	product_done(&f->agent);
+}
+
+static void what_is_wrong_with_the_names_at_start_ends_the_agent(void **state)
+{
 	struct fixture *f = *state;
 
 	skip_without_permission();
+	give(f, "ca.pem", &f->site, "ca.pem");
+	give(f, "key.pem", &f->site, "agent-key.pem");
+	start_agent(f, "n1");
+	assert_ends(f, 2, "cert.pem", "No such file or directory");
 	give_all(f, &f->site, "agent");
 	start_agent(f, "n9");
-	assert_says_once(f, "the certificate is that of node 'n1': set node.name");
+	assert_ends(f, 2, "node.name is 'n9'", "is for 'n1'");
+	collected_canary(&f->collector);
+	collected_stop(&f->collector);
+}
+
+/* As when the wrong secret is mounted at a renewal. */
+static void the_certificate_of_another_node_is_said_once_until_it_is_right(void **state)
+{
+	static const char counter[] = "nightjar_sessions_refused_total{reason=\"other_node\"}";
+	static const char sentence[] = "the certificate is that of node 'n2': set node.name";
+	struct fixture *f = *state;
+
+	skip_without_permission();
+	site_cert(&f->site, "old", TLS_ROLE_AGENT, "n1", -60);
+	site_cert(&f->site, "wrong", TLS_ROLE_AGENT, "n2", 86400);
+	give_all(f, &f->site, "old");
+	start_agent(f, "n1");
+	assert_true(product_says(&f->agent, "cert.pem' expired on", PRODUCT_READY_MS));
+	give(f, "key.pem", &f->site, "wrong-key.pem");
+	give(f, "cert.pem", &f->site, "wrong.pem");
+	assert_true(product_says(&f->agent, sentence, PRODUCT_SAY_MS));
 	assert_true(collected_counts(&f->collector, counter, REFUSED_OFTEN));
-	assert_int_equal(product_count(&f->agent, PROBLEM), 1);
+	assert_int_equal(product_count(&f->agent, sentence), 1);
+	give(f, "key.pem", &f->site, "agent-key.pem");
+	give(f, "cert.pem", &f->site, "agent.pem");
+	assert_true(product_says(&f->agent, READY, PRODUCT_SAY_MS));
 	assert_int_equal(product_stop(&f->agent), 0);
 	collected_canary(&f->collector);
 	collected_stop(&f->collector);
@@ -181,16 +215,16 @@ static void an_expired_certificate_is_said_once_until_it_is_renewed(void **state
 	collected_stop(&f->collector);
 }
 
-static void a_missing_certificate_is_said_once_until_it_is_there(void **state)
+static void a_missing_ca_is_said_once_until_it_is_there(void **state)
 {
 	struct fixture *f = *state;
 
 	skip_without_permission();
-	give(f, "ca.pem", &f->site, "ca.pem");
+	give(f, "cert.pem", &f->site, "agent.pem");
 	give(f, "key.pem", &f->site, "agent-key.pem");
 	start_agent(f, "n1");
-	assert_says_once(f, "cert.pem': No such file or directory");
-	give(f, "cert.pem", &f->site, "agent.pem");
+	assert_says_once(f, "ca.pem': No such file or directory");
+	give(f, "ca.pem", &f->site, "ca.pem");
 	assert_recovers(f);
 }
 
@@ -241,10 +275,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(the_wrong_node_name_is_said_once_and_tried_again),
+		T(what_is_wrong_with_the_names_at_start_ends_the_agent),
+		T(the_certificate_of_another_node_is_said_once_until_it_is_right),
 		T(a_certificate_of_another_ca_is_said_once_until_it_is_right),
 		T(an_expired_certificate_is_said_once_until_it_is_renewed),
-		T(a_missing_certificate_is_said_once_until_it_is_there),
+		T(a_missing_ca_is_said_once_until_it_is_there),
 		T(a_cgroup_of_no_known_shape_is_the_hosts),
 	};
 	int failed;

@@ -371,7 +371,14 @@ static int connect_to(const char *address)
 	return fd;
 }
 
-/* Sends, and reads until the other side has closed. */
+static void drop(const char *address, const void *data, size_t len)
+{
+	_cleanup_(closep) int fd = connect_to(address);
+
+	(void)!send(fd, data, len, MSG_NOSIGNAL);
+}
+
+/* Reads until the other side has closed. */
 static void poke(const char *address, const void *data, size_t len)
 {
 	_cleanup_(closep) int fd = connect_to(address);
@@ -402,9 +409,9 @@ static void garbage_on_either_port_disturbs_nobody(void **state)
 	poke(c->grpc, tls, sizeof(tls) - 1);
 	poke(c->grpc, "", 0);
 	assert_true(collected_counts(c, "nightjar_tls_handshakes_failed_total", 4));
-	poke(c->http, noise, sizeof(noise));
-	poke(c->http, preface, sizeof(preface) - 1);
-	poke(c->http, tls, sizeof(tls) - 1);
+	drop(c->http, noise, sizeof(noise));
+	drop(c->http, preface, sizeof(preface) - 1);
+	drop(c->http, tls, sizeof(tls) - 1);
 	collected_get(c, "/readyz", &page);
 	assert_non_null(strstr(buf_text(&page), "200 OK"));
 	collected_canary(c);
