@@ -85,6 +85,11 @@ static void on_synced(void *ctx, uint64_t position)
 	intake_synced(((struct collector *)ctx)->intake, position);
 }
 
+static void on_rotated(void *ctx)
+{
+	intake_rotated(((struct collector *)ctx)->intake);
+}
+
 static bool is_ready(void *ctx)
 {
 	return atomic_load(&((struct collector *)ctx)->ready);
@@ -191,6 +196,7 @@ static int build_journal(struct collector *c, struct err *e)
 					.buffer_bytes = c->o->journal_buffer,
 					.metrics = c->metrics,
 					.synced = on_synced,
+					.rotated = on_rotated,
 					.ctx = c};
 
 	if (asprintf(&path, "%s/journal", c->o->data_dir) < 0)
@@ -212,6 +218,8 @@ static int build_ingest(struct collector *c, struct err *e)
 	c->nodes = nodes_new((uint32_t)c->o->nodes_max, c->metrics);
 	if (!c->nodes || make_greeting(&greeting) < 0)
 		return err_set(e, -ENOMEM, "no memory");
+	if (c->recorder)
+		recorder_describe(c->recorder, nodes_pack_hello, c->nodes);
 	intake.nodes = c->nodes;
 	intake.journal = c->journal;
 	r = intake_new(&intake, &c->intake, e);
@@ -320,6 +328,7 @@ void collector_say_ready(const struct collector *c)
 void collector_tick(struct collector *c, uint64_t wall_ns)
 {
 	workers_tick(c->workers, wall_ns);
+	intake_tick(c->intake);
 	if (c->recorder && ++c->ticks % FLUSH_TICKS == 0)
 		recorder_flush(c->recorder);
 }

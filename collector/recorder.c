@@ -35,6 +35,8 @@ struct recorder {
 	uint64_t max_bytes;
 	struct table *nodes; /* key → struct recorded_node */
 	struct buf message;
+	int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id, struct buf *out);
+	void *hello_ctx;
 	struct metric *batches, *left_out;
 };
 
@@ -108,11 +110,20 @@ static struct recording_entry entry_of(const struct stage1_batch *batch, struct 
 					.message = message};
 }
 
-static void write_hello(struct recorder *r, const struct stage1_batch *batch)
+void recorder_describe(struct recorder *r,
+		       int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id,
+				    struct buf *out),
+		       void *ctx)
+{
+	r->hello = hello;
+	r->hello_ctx = ctx;
+}
+
+/* Only the names: all that is known of a node that speaks from the journal. */
+static int pack_names(struct recorder *r, const struct stage1_batch *batch)
 {
 	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
 	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
-	struct recording_entry entry;
 	uint8_t *room;
 
 	hello.cluster = (char *)(uintptr_t)batch->node.cluster;
@@ -120,11 +131,25 @@ static void write_hello(struct recorder *r, const struct stage1_batch *batch)
 	hello.boot_id = (char *)(uintptr_t)batch->node.boot_id;
 	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
 	message.hello = &hello;
-	buf_clear(&r->message);
 	room = buf_extend(&r->message, nightjar__v1__agent_message__get_packed_size(&message));
-	if (!room)
+	if (room)
+		(void)nightjar__v1__agent_message__pack(&message, room);
+	return buf_error(&r->message);
+}
+
+static void write_hello(struct recorder *r, const struct stage1_batch *batch)
+{
+	const struct node_ref *node = &batch->node;
+	struct recording_entry entry;
+	int result = -ENOENT;
+
+	buf_clear(&r->message);
+	if (r->hello)
+		result = r->hello(r->hello_ctx, node->cluster, node->node, node->boot_id, &r->message);
+	if (result == -ENOENT)
+		result = pack_names(r, batch);
+	if (result < 0)
 		return;
-	(void)nightjar__v1__agent_message__pack(&message, room);
 	entry = entry_of(batch, buf_bytes(&r->message));
 	write_entry(r, &entry);
 }

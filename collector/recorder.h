@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "collector/stage1.h"
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/metrics.h"
 
@@ -15,6 +16,12 @@ struct recorder;
 
 int recorder_new(const char *path, uint64_t max_bytes, struct metrics *metrics,
 		 struct recorder **ret_recorder, struct err *e) must_check;
+/* Who knows a node's Hello as an AgentMessage; without one a recording has only its names. Before the
+ * first batch. */
+void recorder_describe(struct recorder *r,
+		       int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id,
+				    struct buf *out),
+		       void *ctx);
 void recorder_batch(struct recorder *r, const struct stage1_batch *batch);
 void recorder_advance(struct recorder *r, uint64_t wall_ns);
 /* Writes what is there, so that a quiet recording is never far behind. */

@@ -27,6 +27,7 @@ struct parked {
 	struct listen_call *call; /* a reference */
 	struct intake_item *item;
 	struct wire_batch_head head;
+	unsigned int ticks; /* that it has waited */
 };
 
 struct intake {
@@ -34,12 +35,13 @@ struct intake {
 	struct arena *arena; /* of replay */
 
 	struct metric *taken, *duplicate, *stale, *superseded, *parked_total, *missing, *no_memory,
-		*unreadable;
+		*unreadable, *throttles;
 
 	/* ---- under nodes_lock ---- */
 	struct waiting *waiting; /* ring */
 	size_t first, count, capacity;
 	struct parked *parked, **parked_tail;
+	struct node *throttled; /* list, with a reference each */
 };
 
 void intake_item_free(struct intake_item *item)
@@ -90,6 +92,17 @@ static void send_ack(struct node *node)
 	ack.seq = node->synced_seq;
 	message.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_ACK;
 	message.ack = &ack;
+	reply(node, &message);
+}
+
+static void send_throttle(struct node *node, uint32_t max_in_flight)
+{
+	Nightjar__V1__CollectorMessage message = NIGHTJAR__V1__COLLECTOR_MESSAGE__INIT;
+	Nightjar__V1__Throttle throttle = NIGHTJAR__V1__THROTTLE__INIT;
+
+	throttle.max_batches_in_flight = max_in_flight;
+	message.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_THROTTLE;
+	message.throttle = &throttle;
 	reply(node, &message);
 }
 
@@ -312,6 +325,60 @@ void intake_retry(struct intake *in)
 	nodes_unlock(in->config.nodes);
 }
 
+/* ---- agents that must send less; main thread ------------------------------------------------- */
+
+/* Lock held. */
+static void throttle(struct intake *in, struct node *node)
+{
+	node->calm_ticks = 0;
+	if (node->throttled || !node->call)
+		return;
+	node->throttled = true;
+	metric_add(in->throttles, 1);
+	log_limited(LOG_LEVEL_WARNING, "detection is behind: node '%s' is told to send less", node->name);
+	send_throttle(node, INTAKE_THROTTLED);
+	if (node->listed)
+		return;
+	node->listed = true;
+	node->next_throttled = in->throttled;
+	in->throttled = node_ref(node);
+}
+
+/* Lock held. True: it need not be looked at again. */
+static bool calm_down(struct intake *in, struct node *node)
+{
+	if (!node->throttled)
+		return true;
+	node->calm_ticks = in->config.room(in->config.ctx, node) ? node->calm_ticks + 1 : 0;
+	if (node->calm_ticks < INTAKE_CALM_TICKS)
+		return false;
+	node->throttled = false;
+	send_throttle(node, UINT32_MAX);
+	return true;
+}
+
+void intake_tick(struct intake *in)
+{
+	struct node **at, *node;
+	struct parked *p;
+
+	nodes_lock(in->config.nodes);
+	for (p = in->parked; p; p = p->next)
+		if (++p->ticks >= INTAKE_THROTTLE_TICKS)
+			throttle(in, p->item->node);
+	at = &in->throttled;
+	while ((node = *at)) {
+		if (!calm_down(in, node)) {
+			at = &node->next_throttled;
+			continue;
+		}
+		*at = node->next_throttled;
+		node->listed = false;
+		node_unref(node);
+	}
+	nodes_unlock(in->config.nodes);
+}
+
 /* ---- the rest of a stream -------------------------------------------------------------------- */
 
 void intake_hello(struct intake *in, struct node *node, struct listen_call *call,
@@ -330,6 +397,7 @@ void intake_hello(struct intake *in, struct node *node, struct listen_call *call
 		node->appended_seq = node->synced_seq = 0;
 		node->epoch_known = false;
 	}
+	node->throttled = false; /* a new stream begins at full speed */
 	older = node->call;
 	node->call = listen_call_ref(call);
 	if (node->hello)
@@ -404,6 +472,18 @@ void intake_need_epoch(struct intake *in, struct node *node)
 	nodes_unlock(in->config.nodes);
 }
 
+void intake_rotated(void *ctx)
+{
+	struct intake *in = (struct intake *)ctx;
+	size_t count = 0, i;
+	struct node **list = nodes_list(in->config.nodes, &count);
+
+	for (i = 0; list && i < count; i++)
+		intake_need_epoch(in, list[i]);
+	if (list)
+		nodes_list_free(list, count);
+}
+
 void intake_replay(void *ctx, const struct journal_record *record)
 {
 	struct intake *in = (struct intake *)ctx;
@@ -449,6 +529,8 @@ static void register_counters(struct intake *in)
 	in->no_memory = metrics_counter(m, name, "result=\"no_memory\"", help);
 	in->parked_total = metrics_counter(m, "nightjar_intake_parked_total", NULL,
 					   "Batches that had to wait for a worker or for the disk.");
+	in->throttles = metrics_counter(m, "nightjar_throttles_total", NULL,
+					"Agents told to send less because detection was behind.");
 	in->missing = metrics_counter(m, "nightjar_intake_batches_missing_total", NULL,
 				      "Sequence numbers that agents have skipped.");
 	in->unreadable = metrics_counter(m, "nightjar_journal_unreadable_total", NULL,
@@ -486,6 +568,12 @@ void intake_free(struct intake *in)
 
 		in->parked = p->next;
 		parked_free(p);
+	}
+	while (in->throttled) {
+		struct node *node = in->throttled;
+
+		in->throttled = node->next_throttled;
+		node_unref(node);
 	}
 	free(in->waiting);
 	arena_free(in->arena);

@@ -2,7 +2,8 @@
  * once the journal has it on disk. Detection does not wait for the disk.
  *
  * Backpressure, never a silent drop: when the worker's queue or the journal's buffer is full, the
- * batch is parked, its stream is not read on, and the agent waits behind HTTP/2 flow control.
+ * batch is parked, its stream is not read on, and the agent waits behind HTTP/2 flow control; when
+ * that lasts, the agent is told to keep fewer batches under way (Throttle), until there is room again.
  * What is refused is counted by reason. */
 #pragma once
 
@@ -73,6 +74,16 @@ void intake_bye(struct intake *in, struct node *node, struct listen_call *call, 
 void intake_need_epoch(struct intake *in, struct node *node);
 /* There is room again somewhere: parked batches are tried. Any thread. */
 void intake_retry(struct intake *in);
+/* A few times a second, main thread: tells agents to send less whose worker stays full, and to send
+ * as they like once it has had room for a while. */
+void intake_tick(struct intake *in);
+#define INTAKE_THROTTLE_TICKS 2U  /* that a batch is parked before its agent is told */
+#define INTAKE_CALM_TICKS     10U /* with room before it is told again */
+#define INTAKE_THROTTLED      4U  /* batches in flight meanwhile */
+
+/* For journal_config.rotated: asks every agent for a new epoch, so that a segment can be read without
+ * the ones before it but for the few batches that were on their way. Any thread. */
+void intake_rotated(void *ctx);
 /* For journal_config.synced. */
 void intake_synced(void *ctx, uint64_t position);
 /* For journal_replay: what the journal holds goes through the workers once more. Before the

@@ -37,6 +37,7 @@ struct journal {
 	uint64_t next_number;
 	int fd; /* of the last segment, -1 before the first write */
 	struct buf writing;
+	bool rotated; /* the group that was written last began a segment after another */
 
 	struct metric *records, *bytes, *syncs, *failures, *deleted, *torn, *damaged;
 
@@ -350,8 +351,10 @@ static int write_group(struct journal *j)
 	int r = 0;
 
 	if (j->fd < 0 || (last->bytes > JOURNAL_HEADER_BYTES &&
-			  last->bytes + group.len > j->config.segment_bytes))
+			  last->bytes + group.len > j->config.segment_bytes)) {
+		j->rotated = j->fd >= 0;
 		r = begin_segment(j);
+	}
 	if (r < 0)
 		return r;
 	last = &j->segments[j->segment_count - 1];
@@ -423,6 +426,9 @@ static void *run(void *ctx)
 		}
 		if (j->config.synced)
 			j->config.synced(j->config.ctx, position);
+		if (j->rotated && j->config.rotated)
+			j->config.rotated(j->config.ctx);
+		j->rotated = false;
 	}
 	return NULL;
 }

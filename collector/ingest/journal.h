@@ -34,6 +34,8 @@ struct journal_config {
 	struct metrics *metrics;
 	/* Everything up to position is on disk. On the journal's thread. */
 	void (*synced)(void *ctx, uint64_t position);
+	/* A segment has followed another one of this run. On the journal's thread; may be NULL. */
+	void (*rotated)(void *ctx);
 	void *ctx;
 };
 

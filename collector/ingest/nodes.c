@@ -200,6 +200,44 @@ int nodes_pack(struct nodes *n, struct node *node, struct buf *out)
 	return r < 0 ? r : buf_error(out);
 }
 
+/* Lock held. */
+static int pack_hello(struct node *node, struct buf *out)
+{
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__Hello hello = *node->hello;
+	uint8_t *room;
+
+	hello.cluster = node->cluster;
+	hello.node = node->name;
+	hello.resume_seq = 0; /* a recording numbers anew */
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
+	message.hello = &hello;
+	room = buf_extend(out, nightjar__v1__agent_message__get_packed_size(&message));
+	if (room)
+		(void)nightjar__v1__agent_message__pack(&message, room);
+	return buf_error(out);
+}
+
+int nodes_pack_hello(void *ctx, const char *cluster, const char *name, const char *boot_id, struct buf *out)
+{
+	struct nodes *n = (struct nodes *)ctx;
+	struct key key = {0};
+	struct node **slot, *node;
+	int r = -ENOENT;
+
+	if (strlen(cluster) >= sizeof(key.cluster) || strlen(name) >= sizeof(key.name))
+		return r;
+	memcpy(key.cluster, cluster, strlen(cluster));
+	memcpy(key.name, name, strlen(name));
+	nodes_lock(n);
+	slot = (struct node **)table_get(n->table, &key);
+	node = slot ? *slot : NULL;
+	if (node && node->hello && strcmp(node->boot_id, boot_id) == 0)
+		r = pack_hello(node, out);
+	nodes_unlock(n);
+	return r;
+}
+
 struct gather {
 	struct node **list;
 	size_t count;

@@ -38,6 +38,9 @@ struct node {
 	bool epoch_known;	    /* false: only a batch that opens one is taken */
 	struct node *next_due;	    /* list of nodes that get an acknowledgement */
 	bool due;
+	struct node *next_throttled; /* list of nodes whose agents were told to send less */
+	bool listed, throttled;	     /* listed: in that list, perhaps of an earlier stream */
+	unsigned int calm_ticks;     /* since its worker was full last */
 };
 
 struct nodes;
@@ -54,6 +57,9 @@ void node_unref(struct node *node);
 
 /* For Fleet. Appends a nightjar.v1.Node. Takes the lock. 0 or negative. */
 int nodes_pack(struct nodes *n, struct node *node, struct buf *out) must_check;
+/* For recordings: appends an AgentMessage with the newest Hello of that node in that boot, under the
+ * names of its certificate. ctx: a struct nodes. -ENOENT when there is none. Takes the lock. */
+int nodes_pack_hello(void *ctx, const char *cluster, const char *name, const char *boot_id, struct buf *out) must_check;
 /* All of them by name, references in a malloc'ed array; NULL without memory. Takes the lock. */
 struct node **nodes_list(struct nodes *n, size_t *ret_count);
 void nodes_list_free(struct node **list, size_t count);

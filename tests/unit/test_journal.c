@@ -18,6 +18,7 @@ struct fixture {
 	struct metrics *metrics;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	int rotations; /* on the journal's thread, read after it has ended */
 	uint64_t synced;
 };
 
@@ -57,6 +58,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void rotated(void *ctx)
+{
+	((struct fixture *)ctx)->rotations++;
+}
+
+static void await_synced(struct fixture *f, uint64_t position)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	while (f->synced < position)
+		(void)pthread_cond_wait(&f->changed, &f->lock);
+	f->synced = 0;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
 static struct journal *open_journal(struct fixture *f, uint64_t segment, uint64_t cap)
 {
 	struct journal_config config = {.dir = f->dir,
@@ -64,6 +79,7 @@ static struct journal *open_journal(struct fixture *f, uint64_t segment, uint64_
 					.cap_bytes = cap,
 					.metrics = f->metrics,
 					.synced = synced,
+					.rotated = rotated,
 					.ctx = f};
 	struct journal *j = NULL;
 	struct err e = {0};
@@ -313,6 +329,24 @@ static void a_damaged_old_segment_does_not_hide_the_next(void **state)
 	assert_int_equal(counter_value(f->metrics, "nightjar_journal_damaged_segments_total"), 1);
 }
 
+/* The first segment of a run is not told: agents connect anew then. */
+static void every_further_segment_of_a_run_is_told_once(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	int run, i;
+
+	for (run = 0; run < 2; run++) {
+		struct journal *j = open_journal(f, 64, 1 << 20); /* every group is over it */
+
+		f->rotations = 0;
+		assert_int_equal(journal_start(j, NULL), 0);
+		for (i = 0; i < 3; i++)
+			await_synced(f, append(j, (uint64_t)(3 * run + i + 1), "payload"));
+		close_journal(j);
+		assert_int_equal(f->rotations, 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +362,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(over_its_cap_the_oldest_segments_go_and_are_counted, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(every_further_segment_of_a_run_is_told_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_run_goes_on_after_an_earlier_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_old_segment_does_not_hide_the_next, setup,
 						teardown),

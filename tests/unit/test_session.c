@@ -58,6 +58,13 @@ static void synced(void *ctx, uint64_t position)
 	intake_synced(f->intake, position);
 }
 
+static void rotated(void *ctx)
+{
+	struct fixture *f = (struct fixture *)ctx;
+
+	intake_rotated(f->intake);
+}
+
 static void build(struct fixture *f)
 {
 	struct journal_config journal = {.dir = f->journal_dir,
@@ -65,6 +72,7 @@ static void build(struct fixture *f)
 					 .cap_bytes = 16 << 20,
 					 .metrics = f->peer.metrics,
 					 .synced = synced,
+					 .rotated = rotated,
 					 .ctx = f};
 	struct intake_config intake = {.metrics = f->peer.metrics, .room = room, .submit = submit, .ctx = f};
 	struct session_config sessions = {.greeting = bytes_of("\x1a\x02\x08\x07", 4), /* policy 7 */
@@ -325,6 +333,92 @@ static void garbage_and_cut_batches_end_the_stream(void **state)
 	assert_int_equal(f->count, 0);
 }
 
+/* ---- told to send less, and to open an epoch ---------------------------------------------------- */
+
+static void expect_throttle(struct agent *a, uint32_t max_in_flight)
+{
+	Nightjar__V1__CollectorMessage *m = receive(a);
+
+	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_THROTTLE);
+	assert_int_equal(m->throttle->max_batches_in_flight, max_in_flight);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+}
+
+static void set_full(struct fixture *f, bool full)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->full = full;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+static void a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+
+	set_full(f, true);
+	send_batch(f, &a, 100, "n1");
+	while (counted(f, "nightjar_intake_parked_total") == 0)
+		(void)sched_yield();
+	intake_tick(f->intake);
+	assert_int_equal(counted(f, "nightjar_throttles_total"), 0); /* a moment is no throttle */
+	for (unsigned int i = 0; i < 3 * INTAKE_THROTTLE_TICKS; i++)
+		intake_tick(f->intake);
+	assert_int_equal(counted(f, "nightjar_throttles_total"), 1); /* and it is told once */
+	expect_throttle(&a, INTAKE_THROTTLED);
+	set_full(f, false);
+	intake_retry(f->intake);
+	expect_ack(&a, 100);
+	for (unsigned int i = 0; i < INTAKE_CALM_TICKS; i++)
+		intake_tick(f->intake);
+	expect_throttle(&a, UINT32_MAX);
+	send_batch(f, &a, 101, "n1");
+	expect_ack(&a, 101);
+	agent_close(&a);
+}
+
+static void an_agent_that_was_throttled_and_comes_back_begins_at_full_speed(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1"), b;
+
+	set_full(f, true);
+	send_batch(f, &a, 100, "n1");
+	while (counted(f, "nightjar_intake_parked_total") == 0)
+		(void)sched_yield();
+	for (unsigned int i = 0; i < INTAKE_THROTTLE_TICKS; i++)
+		intake_tick(f->intake);
+	expect_throttle(&a, INTAKE_THROTTLED);
+	b = greeted(f, "boot-1");
+	set_full(f, false);
+	for (unsigned int i = 0; i < 2 * INTAKE_CALM_TICKS; i++)
+		intake_tick(f->intake);
+	wire_encoder_new_epoch(f->encoder);
+	send_batch(f, &b, 100, "n1");
+	expect_ack(&b, 100); /* and nothing about a throttle before it */
+	agent_close(&a);
+	agent_close(&b);
+}
+
+/* Batches of an epoch that the new segment lacks are refused until one opens it. */
+static void a_new_segment_of_the_journal_asks_for_a_new_epoch(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+	Nightjar__V1__CollectorMessage *m;
+
+	send_batch(f, &a, 100, "n1");
+	expect_ack(&a, 100);
+	intake_rotated(f->intake);
+	m = receive(&a);
+	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_NEED_EPOCH);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+	wire_encoder_new_epoch(f->encoder);
+	send_batch(f, &a, 101, "n1");
+	expect_ack(&a, 101);
+	agent_close(&a);
+}
+
 /* ---- taken ---------------------------------------------------------------------------------------- */
 
 static void batches_are_acknowledged_once_they_are_on_disk(void **state)
@@ -502,6 +596,9 @@ static void after_a_restart_the_journal_is_worked_on_again_and_duplicates_are_kn
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STREAMED(a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again),
+		STREAMED(an_agent_that_was_throttled_and_comes_back_begins_at_full_speed),
+		STREAMED(a_new_segment_of_the_journal_asks_for_a_new_epoch),
 		STREAMED(a_batch_before_the_hello_is_refused),
 		STREAMED(a_second_hello_is_refused),
 		STREAMED(a_hello_of_another_node_is_refused),
