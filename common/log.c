@@ -7,6 +7,8 @@
 
 #include "common/clock.h"
 
+#define LINE_BYTES 2048 /* a ready line with the reason of each class that is not covered */
+
 static const char *program_name = "nightjar";
 static enum log_level max_level = LOG_LEVEL_INFO;
 
@@ -28,18 +30,12 @@ void log_set_level(enum log_level max)
 	__atomic_store_n(&max_level, max, __ATOMIC_RELAXED);
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+void log_line(const char *head, const char *fmt, va_list ap)
 {
-	char line[1024];
-	va_list ap;
-	int used, more;
+	char line[LINE_BYTES];
+	int used = snprintf(line, sizeof(line), "%s", head), more;
 
-	if (level > __atomic_load_n(&max_level, __ATOMIC_RELAXED))
-		return;
-	used = snprintf(line, sizeof(line), "%s: %s: ", program_name, level_names[level]);
-	va_start(ap, fmt);
 	more = vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, ap);
-	va_end(ap);
 	if (more < 0)
 		return;
 	used += more;
@@ -48,6 +44,19 @@ void log_write(enum log_level level, const char *fmt, ...)
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)used) < 0)
 		return; /* stderr is gone: there is nobody left to tell */
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	char head[64];
+	va_list ap;
+
+	if (level > __atomic_load_n(&max_level, __ATOMIC_RELAXED))
+		return;
+	(void)snprintf(head, sizeof(head), "%s: %s: ", program_name, level_names[level]);
+	va_start(ap, fmt);
+	log_line(head, fmt, ap);
+	va_end(ap);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t *ret_skipped)

@@ -3,6 +3,7 @@
  * logged through log_limited, at most once a second per place, with the number left out. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@ void log_init(const char *program, enum log_level max);
 void log_set_level(enum log_level max); /* any thread, any time */
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Any line: head, the text, a newline, in one write; the text is cut to fit. */
+void log_line(const char *head, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 struct log_limit {
 	uint64_t next_ns; /* CLOCK_MONOTONIC; before this the place stays silent */

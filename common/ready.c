@@ -4,27 +4,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "common/log.h"
 
 #define MARK ": ready "
 
 void ready_say(const char *program, const char *fmt, ...)
 {
-	char line[512];
-	int used = snprintf(line, sizeof(line), "%s" MARK, program), more;
+	char head[64];
 	va_list ap;
 
+	(void)snprintf(head, sizeof(head), "%s" MARK, program);
 	va_start(ap, fmt);
-	more = vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, ap);
+	log_line(head, fmt, ap);
 	va_end(ap);
-	if (more < 0)
-		return;
-	used += more;
-	if (used > (int)sizeof(line) - 2)
-		used = (int)sizeof(line) - 2;
-	line[used++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)used) < 0)
-		return; /* stderr is gone: there is nobody left to tell */
 }
 
 const char *ready_words(const char *line)

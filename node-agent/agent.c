@@ -136,6 +136,14 @@ static void on_unknown(void *ctx)
 	ring(a);
 }
 
+/* A word of the ready line, see common/ready.h. */
+static void add_coverage(struct buf *words, const struct capture_coverage *row)
+{
+	buf_printf(words, " %s=%s%s", row->class, row->state, row->reason[0] ? ":" : "");
+	for (const char *c = row->reason; *c; c++)
+		buf_add_byte(words, (uint8_t)(*c == ' ' || *c == '\n' ? '_' : *c));
+}
+
 /* Uplink's thread. */
 static void on_connected(void *ctx)
 {
@@ -150,7 +158,7 @@ static void on_connected(void *ctx)
 	}
 	a->said_ready = true;
 	for (uint32_t i = 0; i < count; i++)
-		buf_printf(&words, " %s=%s", rows[i].class, rows[i].state);
+		add_coverage(&words, &rows[i]);
 	footprint_trim();
 	ready_say("nightjar-agent", "collector=%s node=%s%s", a->settings->collector_address,
 		  a->settings->node_name, buf_text(&words));

@@ -38,13 +38,13 @@ static void explained(struct child *c, const char *script, const char *sentence)
 	child_done(c);
 }
 
-static void a_death_is_explained_by_the_last_error(void **state)
+static void a_death_is_explained_by_what_was_kept_back(void **state)
 {
 	struct child c;
 
 	(void)state;
-	explained(&c, "echo 'p: error: cannot bind' >&2; echo 'p: info: bye' >&2; exit 3",
-		  "fake ended with exit status 3: cannot bind");
+	explained(&c, "echo 'p: info: hello' >&2; echo 'p: error: cannot bind' >&2; exit 3",
+		  "fake ended with exit status 3");
 	explained(&c, "echo 'p: info: one' >&2; printf 'p: info: unfinished' >&2; exit 1",
 		  "fake ended with exit status 1: p: info: unfinished");
 	explained(&c, "exit 1", "fake ended with exit status 1");
@@ -105,7 +105,7 @@ static void a_clean_stop_is_0_and_another_is_explained(void **state)
 			 0);
 	await(&c, "ready");
 	assert_int_equal(child_stop(&c, 10000, &e), -ECHILD);
-	assert_string_equal(e.text, "fake ended with exit status 1: disk full");
+	assert_string_equal(e.text, "fake ended with exit status 1");
 	child_done(&c);
 }
 
@@ -117,15 +117,14 @@ static void endless_lines_are_taken_in_pieces(void **state)
 	assert_int_equal(start(&c, "i=0; while [ $i -lt 600 ]; do printf 0123456789; i=$((i+1)); done >&2"),
 			 0);
 	await(&c, NULL);
-	assert_true(strlen(c.last) < sizeof(c.last));
-	assert_non_null(strstr(c.last, "0123456789"));
+	assert_string_equal(c.last, ""); /* passed on, whole */
 	child_done(&c);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_death_is_explained_by_the_last_error),
+		cmocka_unit_test(a_death_is_explained_by_what_was_kept_back),
 		cmocka_unit_test(a_program_that_is_not_there_ends_with_127),
 		cmocka_unit_test(one_that_never_started_is_stopped_already),
 		cmocka_unit_test(one_that_will_not_stop_is_killed_and_told),

@@ -3,6 +3,24 @@
 
 #include "tools/nightjar/columns.h"
 
+static const struct column with_below[] = {{"A", 0}, {"TEXT", COLUMN_BELOW}, {"B", 0}};
+
+static void a_long_column_goes_below_when_not_all_fits(void **state)
+{
+	const char *cells[] = {"a", "one two three", "b", "aa", "x", "bb"};
+	_cleanup_buf_ struct buf out = {0};
+
+	(void)state;
+	columns_write(&out, with_below, 3, cells, 2, 21);
+	assert_string_equal(buf_text(&out), "A   TEXT           B\na   one two three  b\naa  x              bb\n");
+	buf_clear(&out);
+	columns_write(&out, with_below, 3, cells, 2, 12);
+	assert_string_equal(buf_text(&out), "A   B\na   b\n    one two…\naa  bb\n    x\n");
+	buf_clear(&out);
+	columns_write(&out, with_below, 2, cells + 1, 0, 5); /* the last column */
+	assert_string_equal(buf_text(&out), "A\n");
+}
+
 static const struct column two[] = {{"ID", 0}, {"TEXT", 6}};
 
 static void nothing_to_show_is_a_heading(void **state)
@@ -74,6 +92,7 @@ static void characters_count_not_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_long_column_goes_below_when_not_all_fits),
 		cmocka_unit_test(nothing_to_show_is_a_heading),
 		cmocka_unit_test(columns_are_as_wide_as_their_longest_cell),
 		cmocka_unit_test(only_what_may_be_cut_is_cut),

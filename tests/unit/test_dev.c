@@ -81,7 +81,7 @@ static int set_up(void **state)
 	if (program_shell(command, &f->said) != 0)
 		return -1;
 	write_fake(f, "collector", "grpc=0.0.0.0:9 http=127.0.0.1:8");
-	write_fake(f, "agent", "collector=127.0.0.1:9 node=x process=full file=degraded");
+	write_fake(f, "agent", "collector=127.0.0.1:9 node=x process=full file=degraded:no_such_hook tcp=missing");
 	*state = f;
 	return 0;
 }
@@ -248,7 +248,8 @@ static void a_collector_that_dies_at_once_ends_it_with_its_reason(void **state)
 		     "#!/bin/sh\necho 'nightjar-collector: error: cannot listen on x: in use' >&2\nexit 1\n");
 	start_dev(f, NULL, NULL);
 	await_exit(f, 1);
-	said(f, "nightjar dev: nightjar-collector ended with exit status 1: cannot listen on x: in use\n");
+	said(f, "error: cannot listen on x: in use\n");
+	said(f, "nightjar dev: nightjar-collector ended with exit status 1\n");
 	assert_null(strstr(buf_text(&f->said), "nightjar: ready"));
 	nothing_is_left(f);
 }
@@ -300,7 +301,7 @@ static void a_signal_stops_the_agent_then_the_collector(void **state)
 
 		start_dev(f, NULL, NULL);
 		assert_true(await_text(f, "nightjar: ready grpc=0.0.0.0:9 http=127.0.0.1:8 certs=/tmp/"));
-		said(f, ": process, file (degraded)\n");
+		said(f, ": process, file (degraded: no such hook), tcp (missing)\n");
 		assert_int_equal(kill(f->pid, signals[i]), 0);
 		await_exit(f, 0);
 		order = content(f, "order");
@@ -371,6 +372,43 @@ static void its_address_is_known_while_it_runs(void **state)
 	assert_int_equal(access(path, R_OK), 0);
 	assert_int_equal(kill(f->pid, SIGTERM), 0);
 	await_exit(f, 0);
+}
+
+/* How many directories of devs there are. */
+static int count_dirs(const struct fixture *f)
+{
+	_cleanup_buf_ struct buf out = {0};
+	char command[128];
+
+	(void)snprintf(command, sizeof(command), "ls -d %s/nightjar-dev-* | wc -l", f->dir);
+	assert_int_equal(program_shell(command, &out), 0);
+	return atoi(buf_text(&out));
+}
+
+static void what_a_killed_dev_left_is_removed_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_buf_ struct buf out = {0};
+	char command[256];
+
+	/* Without a mark and with an empty one: none of a dead dev's. */
+	(void)snprintf(command, sizeof(command),
+		       "cd %s && mkdir nightjar-dev-nomark nightjar-dev-empty1 && : > nightjar-dev-empty1/pid", f->dir);
+	assert_int_equal(program_shell(command, &out), 0);
+	start_dev(f, NULL, NULL);
+	assert_true(await_text(f, "nightjar: ready "));
+	assert_int_equal(count_dirs(f), 3);
+	assert_int_equal(kill(f->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+	closep(&f->said_fd);
+	f->said_fd = -1;
+	assert_int_equal(count_dirs(f), 3);
+	start_dev(f, NULL, NULL);
+	assert_true(await_text(f, "nightjar: ready "));
+	assert_int_equal(count_dirs(f), 3);
+	assert_int_equal(kill(f->pid, SIGTERM), 0);
+	await_exit(f, 0);
+	assert_int_equal(count_dirs(f), 2);
 }
 
 static void certificates_of_a_given_directory_stay(void **state)
@@ -452,6 +490,7 @@ int main(void)
 		TEST(the_duration_ends_it_as_a_signal_does),
 		TEST(killed_itself_it_takes_its_programs_along),
 		TEST(its_address_is_known_while_it_runs),
+		TEST(what_a_killed_dev_left_is_removed_and_nothing_else),
 		TEST(certificates_of_a_given_directory_stay),
 		TEST(both_programs_understand_what_they_are_given),
 		TEST(every_flag_of_dev_reaches_the_collector),

@@ -42,7 +42,7 @@ static void values_are_found_whole_or_not_at_all(void **state)
 
 static void what_is_said_is_one_line_that_is_read_again(void **state)
 {
-	char longer[1024], line[1024] = "", value[16];
+	char longer[4096], line[1024] = "", value[16];
 	int fds[2], old = dup(STDERR_FILENO);
 	ssize_t n;
 
@@ -54,14 +54,14 @@ static void what_is_said_is_one_line_that_is_read_again(void **state)
 	ready_say("nightjar-agent", "node=%s", "n1");
 	n = read(fds[0], line, sizeof(line) - 1);
 	ready_say("nightjar-agent", "node=%s", longer);
-	assert_true(read(fds[0], longer, sizeof(longer)) == 511);
+	assert_true(read(fds[0], longer, sizeof(longer)) == 2047);
 	assert_true(dup2(old, STDERR_FILENO) >= 0);
 	assert_int_equal(close(old) | close(fds[0]) | close(fds[1]), 0);
 	assert_true(n > 0);
 	assert_string_equal(line, "nightjar-agent: ready node=n1\n");
 	assert_true(ready_value(ready_words(line), "node", value, sizeof(value)));
 	assert_string_equal(value, "n1");
-	assert_int_equal(longer[510], '\n');
+	assert_int_equal(longer[2046], '\n');
 }
 
 int main(void)

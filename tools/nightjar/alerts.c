@@ -121,7 +121,7 @@ static void add_json(struct buf *out, const ProtobufCMessage *message)
 /* ---- list ----------------------------------------------------------------------------------- */
 
 static const struct column list_columns[] = {
-	{"TIME", 0}, {"SEVERITY", 0}, {"RULE", 0}, {"NODE", 8}, {"ALERT", 12}, {"ID", 0},
+	{"TIME", 0}, {"SEVERITY", 0}, {"RULE", 0}, {"NODE", 8}, {"ALERT", COLUMN_BELOW}, {"ID", 0},
 };
 #define LIST_COLUMNS (sizeof(list_columns) / sizeof(*list_columns))
 
@@ -185,8 +185,9 @@ static int print_page(const struct alerts_settings *s, const Nightjar__V1__ListA
 	return command_print(&out, command);
 }
 
-static int list_all(const struct alerts_settings *s, struct connection *c, struct err *e)
+static int list_all(const void *settings, char **arguments, struct connection *c, struct err *e)
 {
+	const struct alerts_settings *s = settings;
 	Nightjar__V1__ListAlertsRequest request = NIGHTJAR__V1__LIST_ALERTS_REQUEST__INIT;
 	Nightjar__V1__ListAlertsResponse *page = NULL;
 	Nightjar__V1__AlertFilter filter;
@@ -194,6 +195,7 @@ static int list_all(const struct alerts_settings *s, struct connection *c, struc
 	uint64_t left = s->limit;
 	int r = EXIT_STATUS_OK;
 
+	(void)arguments;
 	fill_filter(s, &filter, &since);
 	request.filter = &filter;
 	while (left > 0 && r == EXIT_STATUS_OK) {
@@ -218,16 +220,8 @@ static int list_all(const struct alerts_settings *s, struct connection *c, struc
 static int run_list(const void *settings, char **arguments)
 {
 	const struct alerts_settings *s = settings;
-	struct connection c;
-	struct err e = {0};
-	int r = connect_open(&s->connect, &c, &e);
 
-	(void)arguments;
-	if (r >= 0) {
-		r = list_all(s, &c, &e);
-		connect_close(&c);
-	}
-	return r < 0 ? command_fail(EXIT_STATUS_FAILED, "alerts list", "%s", e.text) : r;
+	return connect_run("alerts list", &s->connect, list_all, s, arguments);
 }
 
 /* ---- get ------------------------------------------------------------------------------------ */
@@ -244,26 +238,26 @@ static int print_alert(const struct alerts_settings *s, const Nightjar__V1__Aler
 	return command_print(&out, command);
 }
 
+static int get_one(const void *settings, char **arguments, struct connection *c, struct err *e)
+{
+	Nightjar__V1__GetAlertRequest request = NIGHTJAR__V1__GET_ALERT_REQUEST__INIT;
+	ProtobufCMessage *reply;
+	int r;
+
+	request.id = arguments[0];
+	r = connect_call(c, "/nightjar.v1.Alerts/Get", &request.base, &nightjar__v1__alert__descriptor, &reply, e);
+	if (r < 0)
+		return r;
+	r = print_alert(settings, (Nightjar__V1__Alert *)reply, "alerts get");
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return r;
+}
+
 static int run_get(const void *settings, char **arguments)
 {
 	const struct alerts_settings *s = settings;
-	Nightjar__V1__GetAlertRequest request = NIGHTJAR__V1__GET_ALERT_REQUEST__INIT;
-	ProtobufCMessage *reply = NULL;
-	struct connection c;
-	struct err e = {0};
-	int r = connect_open(&s->connect, &c, &e);
 
-	if (r >= 0) {
-		request.id = arguments[0];
-		r = connect_call(&c, "/nightjar.v1.Alerts/Get", &request.base, &nightjar__v1__alert__descriptor,
-				 &reply, &e);
-		connect_close(&c);
-	}
-	if (r < 0)
-		return command_fail(EXIT_STATUS_FAILED, "alerts get", "%s", e.text);
-	r = print_alert(s, (Nightjar__V1__Alert *)reply, "alerts get");
-	protobuf_c_message_free_unpacked(reply, NULL);
-	return r;
+	return connect_run("alerts get", &s->connect, get_one, s, arguments);
 }
 
 /* ---- watch ---------------------------------------------------------------------------------- */
@@ -308,12 +302,14 @@ static int print_message(const struct alerts_settings *s, struct bytes data)
 }
 
 /* Until the collector ends it, a signal does, or there were as many as asked for. */
-static int watch_all(const struct alerts_settings *s, struct connection *c, struct err *e)
+static int watch_all(const void *settings, char **arguments, struct connection *c, struct err *e)
 {
+	const struct alerts_settings *s = settings;
 	_cleanup_(rpc_stream_freep) struct rpc_stream *stream = NULL;
 	uint64_t seen = 0;
 	int r = open_watch(s, c, &stream, e);
 
+	(void)arguments;
 	while (r == EXIT_STATUS_OK) {
 		struct rpc_event event;
 
@@ -334,16 +330,8 @@ static int watch_all(const struct alerts_settings *s, struct connection *c, stru
 static int run_watch(const void *settings, char **arguments)
 {
 	const struct alerts_settings *s = settings;
-	struct connection c;
-	struct err e = {0};
-	int r = connect_open(&s->connect, &c, &e);
 
-	(void)arguments;
-	if (r >= 0) {
-		r = watch_all(s, &c, &e);
-		connect_close(&c);
-	}
-	return r < 0 ? command_fail(EXIT_STATUS_FAILED, "alerts watch", "%s", e.text) : r;
+	return connect_run("alerts watch", &s->connect, watch_all, s, arguments);
 }
 
 const struct command command_alerts_list = {

@@ -68,19 +68,10 @@ static bool is_detail(const char *line)
 	return strstr(line, ": info: ") || strstr(line, ": debug: ");
 }
 
-/* The sentence of a log line: what stands behind "PROGRAM: error: ". */
-static const char *sentence_of(const char *line, bool *ret_error)
-{
-	const char *mark = strstr(line, ": error: ");
-
-	*ret_error = mark != NULL;
-	return mark ? mark + strlen(": error: ") : line;
-}
-
 static void take_line(struct child *c)
 {
-	const char *words, *sentence;
-	bool error;
+	bool passed_on;
+	const char *words;
 
 	c->line[c->line_len] = '\0';
 	c->line_len = 0;
@@ -89,13 +80,11 @@ static void take_line(struct child *c)
 		(void)snprintf(c->ready, sizeof(c->ready), "%s", words);
 		return;
 	}
-	sentence = sentence_of(c->line, &error);
-	if (*c->line && (error || !c->last_is_error)) {
-		(void)snprintf(c->last, sizeof(c->last), "%s", sentence);
-		c->last_is_error = error;
-	}
-	if (!c->quiet || !is_detail(c->line))
+	passed_on = !c->quiet || !is_detail(c->line);
+	if (passed_on)
 		(void)fprintf(stderr, "%s\n", c->line);
+	if (*c->line) /* said once is enough */
+		(void)snprintf(c->last, sizeof(c->last), "%s", passed_on ? "" : c->line);
 }
 
 static void take_bytes(struct child *c, const char *data, size_t len)

@@ -2,7 +2,7 @@
  *
  * It gets a process group of its own, so that Ctrl-C reaches the parent alone, which stops its
  * children in order; SIGTERM when the parent dies, however that happens; /dev/null as stdin; and a
- * pipe as stderr, whose lines are passed on, the last of them kept as the reason should it die.
+ * pipe as stderr, whose lines are passed on; the last, if it was not, is kept as the reason should it die.
  * One thread; the parent polls pidfd and stderr_fd. */
 #pragma once
 
@@ -23,9 +23,8 @@ struct child {
 	bool quiet;	  /* lines below a warning are not passed on */
 	char line[CHILD_LINE_MAX];
 	size_t line_len;
-	char last[512];	 /* the last error line, or else the last line at all */
-	bool last_is_error;
-	char ready[512]; /* words of its ready line; "" before */
+	char last[512];	 /* the last line; "" when it was passed on */
+	char ready[CHILD_LINE_MAX]; /* words of its ready line; "" before */
 };
 
 /* argv[0] is the path. stdout_fd: what it gets as stdout. */
@@ -37,6 +36,6 @@ bool child_has_ended(struct child *c);
 /* SIGTERM, then waits at most timeout_ms and passes on what it says; SIGKILL after that. 0 when it
  * ended by itself with status 0; negative with the reason. A child that never started is fine. */
 int child_stop(struct child *c, int timeout_ms, struct err *e) must_check;
-/* "nightjar-agent ended with exit status 2: cannot …"; returns -ECHILD. */
+/* "nightjar-agent ended with exit status 2", and its last words if they were kept back; -ECHILD. */
 int child_explain(const struct child *c, struct err *e) must_check;
 void child_done(struct child *c); /* kills it if it still runs */

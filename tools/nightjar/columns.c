@@ -1,9 +1,12 @@
 /* Tables for people; see columns.h. */
 #include "tools/nightjar/columns.h"
 
+#include <string.h>
+
 #include "common/alert_text.h"
 
 #define GAP 2 /* blanks between two columns */
+#define INDENT "    "
 
 static unsigned int columns_of(const char *text)
 {
@@ -39,15 +42,36 @@ static void shrink(const struct column *columns, unsigned int *widths, size_t co
 	}
 }
 
-static void write_row(struct buf *out, const char *const *cells, const unsigned int *widths, size_t count)
+/* below: the column that is left out, count: none. */
+static void write_row(struct buf *out, const char *const *cells, const unsigned int *widths, size_t count,
+		      size_t below)
 {
-	for (size_t i = 0; i < count; i++) {
-		unsigned int used = alert_text_safe(out, cells[i], widths[i]);
+	size_t last = below + 1 == count ? count - 2 : count - 1;
 
-		for (; i + 1 < count && used < widths[i] + GAP; used++)
+	for (size_t i = 0; i <= last; i++) {
+		unsigned int used = i == below ? widths[i] + GAP : alert_text_safe(out, cells[i], widths[i]);
+
+		for (; i < last && used < widths[i] + GAP; used++)
 			buf_add_byte(out, ' ');
 	}
 	buf_add_byte(out, '\n');
+}
+
+static void write_below(struct buf *out, const char *cell, unsigned int width)
+{
+	buf_add_text(out, INDENT);
+	(void)alert_text_safe(out, cell, width - (unsigned int)strlen(INDENT));
+	buf_add_byte(out, '\n');
+}
+
+/* The column that goes on a line of its own in this width; count: none. */
+static size_t find_below(const struct column *columns, const unsigned int *widths, size_t count, unsigned int width)
+{
+	size_t i = 0;
+
+	while (i < count && columns[i].shrink_to != COLUMN_BELOW)
+		i++;
+	return count > 1 && width > strlen(INDENT) && total(widths, count) > width ? i : count;
 }
 
 void columns_write(struct buf *out, const struct column *columns, size_t column_count,
@@ -55,6 +79,7 @@ void columns_write(struct buf *out, const struct column *columns, size_t column_
 {
 	unsigned int widths[COLUMNS_MAX];
 	const char *titles[COLUMNS_MAX];
+	size_t below;
 
 	if (column_count == 0 || column_count > COLUMNS_MAX)
 		return;
@@ -67,9 +92,13 @@ void columns_write(struct buf *out, const struct column *columns, size_t column_
 			widths[i] = n > widths[i] ? n : widths[i];
 		}
 	}
+	below = find_below(columns, widths, column_count, width);
 	if (width)
-		shrink(columns, widths, column_count, width);
-	write_row(out, titles, widths, column_count);
-	for (size_t row = 0; row < rows; row++)
-		write_row(out, cells + row * column_count, widths, column_count);
+		shrink(columns, widths, column_count, below < column_count ? width + widths[below] + GAP : width);
+	write_row(out, titles, widths, column_count, below);
+	for (size_t row = 0; row < rows; row++) {
+		write_row(out, cells + row * column_count, widths, column_count, below);
+		if (below < column_count)
+			write_below(out, cells[row * column_count + below], width);
+	}
 }

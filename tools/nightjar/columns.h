@@ -6,7 +6,8 @@
 
 #include "common/buf.h"
 
-#define COLUMNS_MAX 12
+#define COLUMNS_MAX  12
+#define COLUMN_BELOW (~0U) /* shrink_to of one column: when not all fits, it goes on a line of its own */
 
 struct column {
 	const char *title;

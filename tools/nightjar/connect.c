@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "tools/nightjar/command.h"
 #include "tools/nightjar/run_file.h"
 
 static void choose(const char *given, const char *dir, const char *file, char *ret)
@@ -63,6 +64,20 @@ void connect_close(struct connection *c)
 	rpc_client_free(c->client);
 	tls_files_done(&c->files);
 	rpc_done();
+}
+
+int connect_run(const char *command, const struct connect_settings *s, connect_act act, const void *act_settings,
+		char **arguments)
+{
+	struct connection c;
+	struct err e = {0};
+	int r = connect_open(s, &c, &e);
+
+	if (r >= 0) {
+		r = act(act_settings, arguments, &c, &e);
+		connect_close(&c);
+	}
+	return r < 0 ? command_fail(EXIT_STATUS_FAILED, command, "%s", e.text) : r;
 }
 
 int connect_call(struct connection *c, const char *method, const ProtobufCMessage *request,

@@ -55,6 +55,12 @@ int connect_open(const struct connect_settings *settings, struct connection *ret
 		 struct err *e) must_check;
 void connect_close(struct connection *c);
 
+/* What a command asks, given its settings and arguments: an enum exit_status, or negative with the sentence. */
+typedef int (*connect_act)(const void *settings, char **arguments, struct connection *c, struct err *e);
+/* Connects, acts and says what went wrong. Returns an enum exit_status. */
+int connect_run(const char *command, const struct connect_settings *settings, connect_act act,
+		const void *act_settings, char **arguments);
+
 /* Packs the request, calls and unpacks the answer; the caller frees it with
  * protobuf_c_message_free_unpacked. */
 int connect_call(struct connection *c, const char *method, const ProtobufCMessage *request,

@@ -178,7 +178,18 @@ static int start_agent(struct dev *d, struct err *e)
 
 /* ---- live ----------------------------------------------------------------------------------- */
 
-/* "process, tcp, file (degraded)" from the words of the agent's ready line. */
+/* "degraded:no_BTF" as " (degraded: no BTF)". */
+static void add_state(struct buf *out, const char *state, size_t len)
+{
+	size_t name = strcspn(state, ": ");
+
+	buf_printf(out, " (%.*s%s", (int)name, state, name < len ? ": " : "");
+	for (size_t i = name + 1; i < len; i++)
+		buf_add_byte(out, (uint8_t)(state[i] == '_' ? ' ' : state[i]));
+	buf_add_byte(out, ')');
+}
+
+/* "process, tcp, file (degraded: no BTF)" from the words of the agent's ready line. */
 static void add_coverage(struct buf *out, const char *words)
 {
 	const char *separator = "";
@@ -190,7 +201,7 @@ static void add_coverage(struct buf *out, const char *words)
 		if (name < len && strncmp(words, "collector=", 10) != 0 && strncmp(words, "node=", 5) != 0) {
 			buf_printf(out, "%s%.*s", separator, (int)name, words);
 			if (strncmp(state, "full", 4) != 0)
-				buf_printf(out, " (%.*s)", (int)(words + len - state), state);
+				add_state(out, state, (size_t)(words + len - state));
 			separator = ", ";
 		}
 		words += len;

@@ -4,9 +4,12 @@
 #include "tools/nightjar/dev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #define CLUSTER	  "local"
 #define NAMESPACE "nightjar"
 #define DAY_S	  86400
+#define DIR_PREFIX "nightjar-dev-"
 
 /* ---- certificates --------------------------------------------------------------------------- */
 
@@ -115,21 +119,92 @@ static int read_names(struct dev_files *f, struct err *e)
 	return 0;
 }
 
-int dev_files_make(const struct dev_settings *s, struct dev_files *ret_files, struct err *e)
+/* ---- the directory -------------------------------------------------------------------------- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	(void)remove(path);
+	return 0;
+}
+
+static void remove_tree(const char *dir)
+{
+	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A lock ends with its holder, however that ended, and another process id space cannot fool it. */
+static int mark(struct dev_files *f)
+{
+	char path[96], pid[16];
+	_cleanup_(closep) int fd = -1;
+	int len = snprintf(pid, sizeof(pid), "%d\n", getpid());
+
+	(void)snprintf(path, sizeof(path), "%s/pid", f->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || write(fd, pid, (size_t)len) != len)
+		return -errno;
+	f->pid_fd = take_fd(&fd);
+	return 0;
+}
+
+/* Something is written in it, so that one whose dev is just about to lock it is left alone. */
+static bool is_left_behind(const char *dir)
+{
+	_cleanup_(closep) int fd = -1;
+	char path[PATH_MAX + 8];
+	struct stat st;
+
+	if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return false;
+	(void)snprintf(path, sizeof(path), "%s/pid", dir);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+	       flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static void remove_left_behind(const char *tmp)
+{
+	char pattern[PATH_MAX];
+	glob_t found = {0};
+
+	(void)snprintf(pattern, sizeof(pattern), "%s/" DIR_PREFIX "??????", tmp);
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			if (is_left_behind(found.gl_pathv[i]))
+				remove_tree(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+static int make_dir(struct dev_files *f, struct err *e)
 {
 	const char *tmp = getenv("TMPDIR");
-	struct dev_files *f = ret_files;
 	int r;
 
-	*f = (struct dev_files){0};
-	if ((size_t)snprintf(f->dir, sizeof(f->dir), "%s/nightjar-dev-XXXXXX", tmp && *tmp ? tmp : "/tmp") >=
-	    sizeof(f->dir))
-		(void)snprintf(f->dir, sizeof(f->dir), "/tmp/nightjar-dev-XXXXXX");
+	if (!tmp || !*tmp || strlen(tmp) + sizeof("/" DIR_PREFIX "XXXXXX") > sizeof(f->dir))
+		tmp = "/tmp";
+	remove_left_behind(tmp);
+	(void)snprintf(f->dir, sizeof(f->dir), "%s/" DIR_PREFIX "XXXXXX", tmp);
 	if (!mkdtemp(f->dir)) {
 		r = err_set(e, -errno, "cannot make '%s': %s", f->dir, strerror(errno));
 		f->dir[0] = '\0';
 		return r;
 	}
+	r = mark(f);
+	return r < 0 ? err_set(e, r, "cannot write '%s/pid': %s", f->dir, strerror(-r)) : 0;
+}
+
+int dev_files_make(const struct dev_settings *s, struct dev_files *ret_files, struct err *e)
+{
+	struct dev_files *f = ret_files;
+	int r;
+
+	*f = (struct dev_files){0};
+	r = make_dir(f, e);
+	if (r < 0)
+		return r;
 	(void)snprintf(f->collector, sizeof(f->collector), "%s/collector.yaml", f->dir);
 	(void)snprintf(f->agent, sizeof(f->agent), "%s/agent.yaml", f->dir);
 	node_name(f->node, sizeof(f->node));
@@ -143,20 +218,14 @@ int dev_files_make(const struct dev_settings *s, struct dev_files *ret_files, st
 	return r < 0 ? r : read_names(f, e);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	(void)st;
-	(void)type;
-	(void)where;
-	(void)remove(path);
-	return 0;
-}
-
 void dev_files_remove(struct dev_files *f)
 {
 	if (f->dir[0])
-		(void)nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		remove_tree(f->dir);
 	f->dir[0] = '\0';
+	if (f->pid_fd > 0)
+		closep(&f->pid_fd);
+	f->pid_fd = 0;
 }
 
 /* ---- configurations ------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ static const struct optable table = {
 };
 
 static const struct column columns[] = {
-	{"NODE", 10}, {"STATE", 0}, {"KERNEL", 8}, {"AGENT", 0}, {"EVENTS", 0}, {"LOST", 0}, {"RSS", 0}, {"COVERAGE", 12},
+	{"NODE", 10}, {"STATE", 0}, {"KERNEL", 8}, {"AGENT", 0}, {"EVENTS", 0}, {"LOST", 0}, {"RSS", 0}, {"COVERAGE", COLUMN_BELOW},
 };
 #define COLUMN_COUNT (sizeof(columns) / sizeof(*columns))
 
@@ -110,13 +110,14 @@ static int print_page(const struct nodes_settings *s, const Nightjar__V1__ListNo
 	return command_print(&out, "nodes");
 }
 
-static int list_all(const struct nodes_settings *s, struct connection *c, struct err *e)
+static int list_all(const void *settings, char **arguments, struct connection *c, struct err *e)
 {
 	Nightjar__V1__ListNodesRequest request = NIGHTJAR__V1__LIST_NODES_REQUEST__INIT;
 	Nightjar__V1__ListNodesResponse *page = NULL;
 	ProtobufCMessage *reply = NULL;
 	int r;
 
+	(void)arguments;
 	do {
 		r = connect_call(c, "/nightjar.v1.Fleet/ListNodes", &request.base,
 				 &nightjar__v1__list_nodes_response__descriptor, &reply, e);
@@ -124,7 +125,7 @@ static int list_all(const struct nodes_settings *s, struct connection *c, struct
 		if (r < 0)
 			return r;
 		page = (Nightjar__V1__ListNodesResponse *)reply;
-		r = print_page(s, page);
+		r = print_page(settings, page);
 		request.page_token = page->next_page_token;
 	} while (r == EXIT_STATUS_OK && *request.page_token);
 	nightjar__v1__list_nodes_response__free_unpacked(page, NULL);
@@ -134,16 +135,8 @@ static int list_all(const struct nodes_settings *s, struct connection *c, struct
 static int run(const void *settings, char **arguments)
 {
 	const struct nodes_settings *s = settings;
-	struct connection c;
-	struct err e = {0};
-	int r = connect_open(&s->connect, &c, &e);
 
-	(void)arguments;
-	if (r >= 0) {
-		r = list_all(s, &c, &e);
-		connect_close(&c);
-	}
-	return r < 0 ? command_fail(EXIT_STATUS_FAILED, "nodes", "%s", e.text) : r;
+	return connect_run("nodes", &s->connect, list_all, s, arguments);
 }
 
 const struct command command_nodes = {
