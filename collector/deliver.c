@@ -1,10 +1,9 @@
 /* The alert thread; see deliver.h.
  *
  * One turn: take an alert from the queue, store it, make its JSON once, put it at the end of the
- * ring, let every outlet take what it has not taken yet, then sync the store: the disk's time is not
- * the alert's. When the ring is full, the outlets that
- * hold it back go on from the store. Detectors wait only for the store, and for a sink that is full
- * while the store refuses alerts. */
+ * ring, let every outlet take what it has not taken yet, then sync the store: the disk's time is
+ * not the alert's. When the ring is full, the outlets that hold it back go on from the store.
+ * Detectors wait only for the store, and for a sink that is full while the store refuses alerts. */
 #include "collector/deliver.h"
 
 #include <assert.h>
@@ -19,12 +18,12 @@
 #include "common/proto_json.h"
 #include "common/queue.h"
 
-#define SINKS_MAX	8
-#define WAIT_BUSY_MS	50   /* a sink is full or waits for confirmations */
-#define WAIT_IDLE_MS	1000 /* sinks report trouble with their far side from poll */
-#define KEEP_NS		NS_PER_SEC /* between two looks at cursors and retention */
-#define SYNC_ALERTS	64 /* that are stored at most before the disk has them */
-#define ALERT_JSON_MAX	(1UL << 20)
+#define SINKS_MAX      8
+#define WAIT_BUSY_MS   50	  /* a sink is full or waits for confirmations */
+#define WAIT_IDLE_MS   1000	  /* sinks report trouble with their far side from poll */
+#define KEEP_NS	       NS_PER_SEC /* between two looks at cursors and retention */
+#define SYNC_ALERTS    64	  /* that are stored at most before the disk has them */
+#define ALERT_JSON_MAX (1UL << 20)
 
 struct deliver {
 	struct store *store;
@@ -33,9 +32,9 @@ struct deliver {
 	struct store_limits limits;
 	pthread_t thread;
 	bool running;
-	uint64_t stop_at_ns; /* monotonic; set before the queue is closed */
-	uint64_t keep_ns;    /* monotonic; when to look at cursors and retention again */
-	bool trimming;	     /* there is more to delete */
+	uint64_t stop_at_ns;   /* monotonic; set before the queue is closed */
+	uint64_t keep_ns;      /* monotonic; when to look at cursors and retention again */
+	bool trimming;	       /* there is more to delete */
 	unsigned int unsynced; /* alerts stored since store_sync */
 	struct outlet outlets[SINKS_MAX];
 	size_t outlet_count;
@@ -85,8 +84,8 @@ static bool keep(struct deliver *d, struct alert *a, uint64_t *row)
 		r = proto_utf8_clean(&a->msg.base, a->arena);
 	if (r < 0) {
 		metric_add(d->unstored, 1);
-		log_limited(LOG_LEVEL_ERROR, "alert %s is left as its detector made it: %s", a->msg.id,
-			    strerror(-r));
+		log_limited(LOG_LEVEL_ERROR, "alert %s is left as its detector made it: %s",
+			    a->msg.id, strerror(-r));
 	}
 	return store(d, a, row);
 }
@@ -102,7 +101,8 @@ static bool prepare(struct deliver *d, struct alert *a, struct ring_item *item)
 		(void)buf_text(&item->json);
 	if (r < 0) {
 		metric_add(d->unwritable, 1);
-		log_limited(LOG_LEVEL_ERROR, "cannot write alert %s as JSON: %s", a->msg.id, strerror(-r));
+		log_limited(LOG_LEVEL_ERROR, "cannot write alert %s as JSON: %s", a->msg.id,
+			    strerror(-r));
 	}
 	return r == 0;
 }
@@ -196,8 +196,9 @@ static bool trim(struct deliver *d)
 	if (r < 0)
 		log_limited(LOG_LEVEL_ERROR, "%s", e.text);
 	if (deleted.unsent > 0)
-		log_limited(LOG_LEVEL_ERROR, "the alert store is at twice store.max_bytes: %u alerts that a sink "
-					     "waits for are deleted",
+		log_limited(LOG_LEVEL_ERROR,
+			    "the alert store is at twice store.max_bytes: %u alerts that a sink "
+			    "waits for are deleted",
 			    deleted.unsent);
 	metric_add(d->old, deleted.old);
 	metric_add(d->excess, deleted.excess - deleted.unsent);
@@ -301,14 +302,16 @@ static void add_metrics(struct deliver *d, struct metrics *m)
 	static const char deleted[] = "nightjar_store_deleted_total";
 	static const char deleted_help[] = "Alerts that were deleted from the store.";
 
-	d->alerts = metrics_counter(m, "nightjar_alerts_total", NULL, "Alerts that detectors made.");
+	d->alerts =
+		metrics_counter(m, "nightjar_alerts_total", NULL, "Alerts that detectors made.");
 	d->repeated = metrics_counter(m, "nightjar_alerts_repeated_total", NULL,
 				      "Alerts that the store had already, so not sent again.");
 	d->unstored = metrics_counter(m, "nightjar_alerts_unstored_total", NULL,
 				      "Alerts that were sent although the store failed.");
 	d->unwritable = metrics_counter(m, "nightjar_alerts_unwritable_total", NULL,
 					"Alerts in the store that could not be written as JSON.");
-	d->bytes = metrics_gauge(m, "nightjar_store_bytes", NULL, "Bytes that alerts take in the store.");
+	d->bytes = metrics_gauge(m, "nightjar_store_bytes", NULL,
+				 "Bytes that alerts take in the store.");
 	d->old = metrics_counter(m, deleted, "reason=\"age\"", deleted_help);
 	d->excess = metrics_counter(m, deleted, "reason=\"size\"", deleted_help);
 	d->unsent = metrics_counter(m, deleted, "reason=\"unsent\"", deleted_help);
@@ -386,7 +389,8 @@ static int drain(struct deliver *d)
 		struct outlet *o = &d->outlets[i];
 		uint64_t now = clock_monotonic_ns();
 		int left_ms = d->stop_at_ns > now ? (int)((d->stop_at_ns - now) / NS_PER_MS) : 0;
-		int unconfirmed = o->sink->type->drain(o->sink, left_ms) + (int)outlet_owed(o, &d->ring);
+		int unconfirmed =
+			o->sink->type->drain(o->sink, left_ms) + (int)outlet_owed(o, &d->ring);
 
 		worst = unconfirmed > worst ? unconfirmed : worst;
 	}
@@ -396,7 +400,8 @@ static int drain(struct deliver *d)
 
 int deliver_stop(struct deliver *d, int timeout_ms)
 {
-	__atomic_store_n(&d->stop_at_ns, clock_monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->stop_at_ns, clock_monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS,
+			 __ATOMIC_RELEASE);
 	queue_close(d->queue);
 	(void)pthread_join(d->thread, NULL);
 	d->running = false;

@@ -15,29 +15,35 @@
 
 /* ---- life ---- */
 
-static struct metric *metric_of(struct metrics *m, const struct sink *sink, bool gauge, const char *name,
-				const char *help)
+static struct metric *metric_of(struct metrics *m, const struct sink *sink, bool gauge,
+				const char *name, const char *help)
 {
 	char labels[64];
 
 	(void)snprintf(labels, sizeof(labels), "sink=\"%s\"", sink->type->name);
-	return gauge ? metrics_gauge(m, name, labels, help) : metrics_counter(m, name, labels, help);
+	return gauge ? metrics_gauge(m, name, labels, help)
+		     : metrics_counter(m, name, labels, help);
 }
 
 static void add_metrics(struct outlet *o, struct metrics *m)
 {
 	o->delivered = metric_of(m, o->sink, false, "nightjar_sink_delivered_total",
 				 "Alerts that a sink's far side has.");
-	o->failed = metric_of(m, o->sink, false, "nightjar_sink_failed_total", "Alerts that a sink gave up.");
-	o->waiting = metric_of(m, o->sink, true, "nightjar_sink_waiting",
-			       "Alerts on their way through a sink, without those that wait in the store.");
-	o->fell_behind = metric_of(m, o->sink, false, "nightjar_sink_behind_total",
-				   "Times that a sink fell behind and took its alerts from the store.");
-	o->unreadable = metric_of(m, o->sink, false, "nightjar_sink_unreadable_total",
-				  "Alerts that a sink was to take from the store, which could not be read there.");
+	o->failed = metric_of(m, o->sink, false, "nightjar_sink_failed_total",
+			      "Alerts that a sink gave up.");
+	o->waiting = metric_of(
+		m, o->sink, true, "nightjar_sink_waiting",
+		"Alerts on their way through a sink, without those that wait in the store.");
+	o->fell_behind =
+		metric_of(m, o->sink, false, "nightjar_sink_behind_total",
+			  "Times that a sink fell behind and took its alerts from the store.");
+	o->unreadable = metric_of(
+		m, o->sink, false, "nightjar_sink_unreadable_total",
+		"Alerts that a sink was to take from the store, which could not be read there.");
 }
 
-int outlet_init(struct outlet *o, struct sink *sink, struct store *store, struct metrics *metrics, struct err *e)
+int outlet_init(struct outlet *o, struct sink *sink, struct store *store, struct metrics *metrics,
+		struct err *e)
 {
 	uint64_t row = store_last(store);
 	int r = sink->type->durable ? store_cursor(store, sink->type->name, &row, e) : 0;
@@ -71,7 +77,8 @@ void outlet_done(struct outlet *o)
 
 /* ---- live ---- */
 
-static int publish(struct outlet *o, const Nightjar__V1__Alert *alert, const struct buf *json, uint64_t row)
+static int publish(struct outlet *o, const Nightjar__V1__Alert *alert, const struct buf *json,
+		   uint64_t row)
 {
 	const struct sink_alert a = {
 		.alert = alert,
@@ -111,7 +118,8 @@ static int load(struct outlet *o)
 	if (!o->loaded.arena)
 		return -ENOMEM;
 	r = store_next(o->store, o->sent, o->loaded.arena, &o->loaded.row, &o->loaded.alert);
-	if (r == 1 && o->loaded.alert && proto_json_write(&o->loaded.json, &o->loaded.alert->base) == 0)
+	if (r == 1 && o->loaded.alert &&
+	    proto_json_write(&o->loaded.json, &o->loaded.alert->base) == 0)
 		(void)buf_text(&o->loaded.json);
 	if (r != 1)
 		unload(o);
@@ -123,7 +131,8 @@ static bool hand_over_loaded(struct outlet *o)
 {
 	if (!o->loaded.alert || buf_error(&o->loaded.json) < 0) {
 		metric_add(o->unreadable, 1);
-		log_limited(LOG_LEVEL_ERROR, "an alert of the store cannot be read and is not sent to %s",
+		log_limited(LOG_LEVEL_ERROR,
+			    "an alert of the store cannot be read and is not sent to %s",
 			    o->sink->type->name);
 	} else if (publish(o, o->loaded.alert, &o->loaded.json, o->loaded.row) == -EAGAIN) {
 		return false;
@@ -139,7 +148,8 @@ static enum outlet_state feed_behind(struct outlet *o)
 		int r = load(o);
 
 		if (r < 0) {
-			log_limited(LOG_LEVEL_WARNING, "cannot read the alerts that wait for %s: %s; they wait on",
+			log_limited(LOG_LEVEL_WARNING,
+				    "cannot read the alerts that wait for %s: %s; they wait on",
 				    o->sink->type->name, strerror(-r));
 			return OUTLET_WAITS;
 		}
@@ -175,7 +185,8 @@ void outlet_make_room(struct outlet *o, const struct ring *ring)
 
 /* ---- both ---- */
 
-static enum outlet_state read_stats(struct outlet *o, const struct ring *ring, enum outlet_state state)
+static enum outlet_state read_stats(struct outlet *o, const struct ring *ring,
+				    enum outlet_state state)
 {
 	struct sink_stats stats = {0};
 	uint64_t untaken = o->behind ? 0 : ring->next - o->at;
@@ -214,7 +225,8 @@ void outlet_save(struct outlet *o)
 	if (o->confirmed == o->saved)
 		return;
 	if (store_set_cursor(o->store, o->sink->type->name, o->confirmed, &e) < 0)
-		log_limited(LOG_LEVEL_WARNING, "%s; a crash would send some alerts a second time", e.text);
+		log_limited(LOG_LEVEL_WARNING, "%s; a crash would send some alerts a second time",
+			    e.text);
 	else
 		o->saved = o->confirmed;
 }

@@ -37,8 +37,8 @@ struct outlet {
 	struct sink *sink;
 	struct store *store;
 	bool behind;
-	uint64_t at;	    /* live: position of the next alert to take; behind: where it goes on then */
-	uint64_t sent;	    /* the last row that the sink took or refused */
+	uint64_t at;   /* live: position of the next alert to take; behind: where it goes on then */
+	uint64_t sent; /* the last row that the sink took or refused */
 	uint64_t confirmed; /* rows up to this one the far side has */
 	uint64_t saved;	    /* of these, what the store knows */
 	struct {

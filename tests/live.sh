@@ -12,7 +12,7 @@ live_missing() {
 live_start() {
 	"$build/bin/nightjar" dev --certs "$tmp/live" --run-dir "$tmp/run" "$@" 2>"$tmp/live.log" &
 	live=$!
-	until grep -q '^nightjar: ready ' "$tmp/live.log"; do
+	until grep -qs '^nightjar: ready ' "$tmp/live.log"; do
 		kill -0 "$live" 2>/dev/null || complain "nightjar dev ended:" "$(cat "$tmp/live.log")" || return
 		sleep 0.05
 	done

@@ -39,8 +39,9 @@ static void fill_time(const Nightjar__V1__Alert *a, char *ret_text, size_t size)
 void kafka_record_fill(const Nightjar__V1__Alert *a, struct kafka_record *ret_record)
 {
 	static const char *const names[KAFKA_RECORD_HEADERS] = {
-		"content-type", "ce_specversion",    "ce_id",	      "ce_type",	   "ce_source",
-		"ce_time",	"nightjar-severity", "nightjar-rule", "nightjar-revision",
+		"content-type",	     "ce_specversion", "ce_id",
+		"ce_type",	     "ce_source",      "ce_time",
+		"nightjar-severity", "nightjar-rule",  "nightjar-revision",
 	};
 	struct kafka_header *h = ret_record->headers;
 	const size_t max = KAFKA_RECORD_HEADER_MAX;

@@ -23,7 +23,8 @@ struct sink_stats {
 	uint64_t delivered; /* acknowledged by the far side */
 	uint64_t failed;    /* given up */
 	uint64_t queued;    /* taken, not yet acknowledged */
-	uint64_t confirmed; /* durable sinks: no alert up to this row is owed any more; 0: none yet */
+	uint64_t confirmed; /* durable sinks: no alert up to this row is owed any more; 0: none yet
+			     */
 };
 
 struct sink;
@@ -33,12 +34,12 @@ struct metrics;
 struct sink_type {
 	const char *name; /* as in the configuration */
 	const char *help; /* one sentence */
-	/* What it has not confirmed is sent again after a crash or a stop: its far side sees every alert
-	 * at least once. The others begin with what comes. */
+	/* What it has not confirmed is sent again after a crash or a stop: its far side sees every
+	 * alert at least once. The others begin with what comes. */
 	bool durable;
 	/* 1: opened; 0: the options do not ask for it; negative with the sentence. */
-	int (*open)(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink,
-		    struct err *e);
+	int (*open)(const struct sink_options *options, struct metrics *metrics,
+		    struct sink **ret_sink, struct err *e);
 	/* 0: taken. -EAGAIN: full, ask again after poll. Other: refused for good and counted. */
 	int (*publish)(struct sink *sink, const struct sink_alert *alert);
 	/* Serves delivery reports; returns at once. */

@@ -1,8 +1,8 @@
 /* The Kafka sink; see sink_kafka.h.
  *
  * Delivery reports, and what librdkafka tells about brokers, come from poll on the alert thread. A
- * record that librdkafka gives back (an authorisation that was taken away, a producer that broke) is
- * held and produced again; only one that no broker can ever take (too large) is given up. */
+ * record that librdkafka gives back (an authorisation that was taken away, a producer that broke)
+ * is held and produced again; only one that no broker can ever take (too large) is given up. */
 #include "collector/sink/sink_kafka.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@
 #define REPLACE_NS     (5 * NS_PER_SEC)
 #define PURGE_MS       2000
 #define DRAIN_SLICE_MS 20
-#define WINDOW	       16384 /* alerts on their way; with kafka.buffer the bound of what a crash repeats */
+#define WINDOW	       16384 /* alerts on their way; with kafka.buffer the bound of what a crash repeats \
+			      */
 
 /* A record that came back. */
 struct held {
@@ -62,7 +63,8 @@ static void give_up(struct sink_kafka *s, uint64_t ticket, struct bytes key, con
 {
 	s->failed++;
 	window_settle(s->window, ticket);
-	log_limited(LOG_LEVEL_ERROR, "kafka cannot take an alert of %.*s: %s", (int)key.len, (const char *)key.data, why);
+	log_limited(LOG_LEVEL_ERROR, "kafka cannot take an alert of %.*s: %s", (int)key.len,
+		    (const char *)key.data, why);
 }
 
 static int produce(struct sink_kafka *s, const struct record *r)
@@ -72,7 +74,8 @@ static int produce(struct sink_kafka *s, const struct record *r)
 	code = rd_kafka_producev(s->rk, RD_KAFKA_V_TOPIC(s->name),
 				 RD_KAFKA_V_KEY((void *)(uintptr_t)r->key.data, r->key.len),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.data, r->value.len),
-				 RD_KAFKA_V_HEADERS(r->headers), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)r->ticket),
+				 RD_KAFKA_V_HEADERS(r->headers),
+				 RD_KAFKA_V_OPAQUE((void *)(uintptr_t)r->ticket),
 				 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
 	switch (code) {
 	case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -86,7 +89,8 @@ static int produce(struct sink_kafka *s, const struct record *r)
 		return -EAGAIN;
 	default:
 		if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			log_limited(LOG_LEVEL_WARNING, "kafka does not take alerts, they wait: %s", rd_kafka_err2str(code));
+			log_limited(LOG_LEVEL_WARNING, "kafka does not take alerts, they wait: %s",
+				    rd_kafka_err2str(code));
 		return -EAGAIN;
 	}
 }
@@ -104,7 +108,8 @@ static int publish(struct sink *sink, const struct sink_alert *alert)
 	kafka_record_fill(alert->alert, &fields);
 	record.headers = rd_kafka_headers_new(KAFKA_RECORD_HEADERS);
 	for (int i = 0; i < KAFKA_RECORD_HEADERS; i++)
-		(void)rd_kafka_header_add(record.headers, fields.headers[i].name, -1, fields.headers[i].value, -1);
+		(void)rd_kafka_header_add(record.headers, fields.headers[i].name, -1,
+					  fields.headers[i].value, -1);
 	record.key = bytes_of_text(fields.key);
 	record.value = bytes_of(alert->json, alert->json_len);
 	record.ticket = window_add(s->window, alert->row);
@@ -203,7 +208,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		give_up(s, ticket_of(m), bytes_of(m->key, m->key_len), rd_kafka_err2str(m->err));
 		return;
 	}
-	log_limited(LOG_LEVEL_WARNING, "kafka gave an alert back, it is sent again: %s", rd_kafka_err2str(m->err));
+	log_limited(LOG_LEVEL_WARNING, "kafka gave an alert back, it is sent again: %s",
+		    rd_kafka_err2str(m->err));
 	hold(s, (rd_kafka_message_t *)(uintptr_t)m);
 }
 
@@ -212,7 +218,8 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	struct sink_kafka *s = opaque;
 
 	(void)rk;
-	/* In TLS 1.3 a broker refuses a client's certificate after the handshake: a broken connection. */
+	/* In TLS 1.3 a broker refuses a client's certificate after the handshake: a broken
+	 * connection. */
 	if (strstr(reason, "SSL routines"))
 		code = RD_KAFKA_RESP_ERR__SSL;
 	switch (code) {
@@ -221,17 +228,22 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 		log_warning("the kafka producer broke and is made anew: %s", reason);
 		break;
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-		log_limited(LOG_LEVEL_ERROR, "kafka refuses the login; check kafka.username, kafka.password and "
-					     "kafka.sasl_mechanism: %s", reason);
+		log_limited(LOG_LEVEL_ERROR,
+			    "kafka refuses the login; check kafka.username, kafka.password and "
+			    "kafka.sasl_mechanism: %s",
+			    reason);
 		break;
 	case RD_KAFKA_RESP_ERR__SSL:
-		log_limited(LOG_LEVEL_ERROR, "TLS with kafka fails; check kafka.ca, kafka.cert and kafka.key: %s",
+		log_limited(LOG_LEVEL_ERROR,
+			    "TLS with kafka fails; check kafka.ca, kafka.cert and kafka.key: %s",
 			    reason);
 		break;
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
 		if (!s->down)
-			log_warning("no kafka broker answers (kafka.brokers: %s); alerts wait and are sent when one "
-				    "does", s->options->brokers);
+			log_warning("no kafka broker answers (kafka.brokers: %s); alerts wait and "
+				    "are sent when one "
+				    "does",
+				    s->options->brokers);
 		s->down = true;
 		break;
 	default:
@@ -239,7 +251,8 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	}
 }
 
-/* Its own threads' lines say the same as on_error in words of its own; kept for --log-level debug. */
+/* Its own threads' lines say the same as on_error in words of its own; kept for --log-level debug.
+ */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	(void)rk;
@@ -344,7 +357,8 @@ static void free_sink(struct sink *sink)
 
 DEFINE_CLEANUP(struct sink *, free_sink)
 
-static int open_sink(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink, struct err *e)
+static int open_sink(const struct sink_options *options, struct metrics *metrics,
+		     struct sink **ret_sink, struct err *e)
 {
 	_cleanup_(free_sinkp) struct sink *sink = NULL;
 	struct sink_kafka *s;
@@ -363,8 +377,10 @@ static int open_sink(const struct sink_options *options, struct metrics *metrics
 	s->window = window_new(WINDOW);
 	if (!s->window)
 		return err_set(e, -ENOMEM, "out of memory");
-	if ((size_t)snprintf(s->name, sizeof(s->name), "%salerts", options->kafka.topic_prefix) >= sizeof(s->name))
-		return err_set(e, -EINVAL, "kafka.topic_prefix is longer than a topic's name may be");
+	if ((size_t)snprintf(s->name, sizeof(s->name), "%salerts", options->kafka.topic_prefix) >=
+	    sizeof(s->name))
+		return err_set(e, -EINVAL,
+			       "kafka.topic_prefix is longer than a topic's name may be");
 	r = open_producer(s, e);
 	if (r < 0)
 		return r;

@@ -14,12 +14,13 @@
 int sink_kafka_setup_conf(const struct sink_kafka_options *options, rd_kafka_conf_t **ret_conf,
 			  struct err *e) must_check;
 
-/* A thread that makes the topic, or finds it and checks its partitions, as soon as a broker answers.
- * Nothing may be produced before it is ready: a broker would make the topic with its own defaults. */
+/* A thread that makes the topic, or finds it and checks its partitions, as soon as a broker
+ * answers. Nothing may be produced before it is ready: a broker would make the topic with its own
+ * defaults. */
 struct sink_kafka_topic {
 	rd_kafka_t *rk;
 	const char *name;
-	int partitions; /* wanted */
+	int partitions;	 /* wanted */
 	int replication; /* 0: the broker's */
 	pthread_t thread;
 	atomic_bool ready;

@@ -66,7 +66,8 @@ static int write_rest(struct sink_log *s)
 	s->failed += r < 0;
 	s->written = s->text.len;
 	if (r < 0)
-		log_limited(LOG_LEVEL_ERROR, "cannot write an alert to %s: %s", s->name, strerror(-r));
+		log_limited(LOG_LEVEL_ERROR, "cannot write an alert to %s: %s", s->name,
+			    strerror(-r));
 	return r;
 }
 
@@ -139,12 +140,14 @@ DEFINE_CLEANUP(struct sink *, free_sink)
 
 /* ---- opening ---- */
 
-/* stdout is shared with whoever started us, so it may not be set to O_NONBLOCK. What a terminal takes
- * cannot be known beforehand as with a pipe: it gets a description of our own. Where that is not
- * allowed (another user's terminal) a write may wait for it. */
+/* stdout is shared with whoever started us, so it may not be set to O_NONBLOCK. What a terminal
+ * takes cannot be known beforehand as with a pipe: it gets a description of our own. Where that is
+ * not allowed (another user's terminal) a write may wait for it. */
 static int open_stdout(void)
 {
-	int fd = isatty(STDOUT_FILENO) ? open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	int fd = isatty(STDOUT_FILENO)
+			 ? open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+			 : -1;
 
 	return fd < 0 ? STDOUT_FILENO : fd;
 }
@@ -166,7 +169,8 @@ static size_t chunk_for(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? SIZE_MAX : PIPE_CHUNK;
 }
 
-static int open_output(const struct sink_type *type, const char *path, struct sink_log **ret_log, struct err *e)
+static int open_output(const struct sink_type *type, const char *path, struct sink_log **ret_log,
+		       struct err *e)
 {
 	_cleanup_(free_sinkp) struct sink *sink = NULL;
 	struct sink_log *s = calloc(1, sizeof(*s));
@@ -185,7 +189,8 @@ static int open_output(const struct sink_type *type, const char *path, struct si
 	return 1;
 }
 
-static int open_log(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink, struct err *e)
+static int open_log(const struct sink_options *options, struct metrics *metrics,
+		    struct sink **ret_sink, struct err *e)
 {
 	const struct sink_log_options *o = &options->log;
 	struct sink_log *s;
@@ -204,7 +209,8 @@ static int open_log(const struct sink_options *options, struct metrics *metrics,
 	return r;
 }
 
-static int open_file(const struct sink_options *options, struct metrics *metrics, struct sink **ret_sink, struct err *e)
+static int open_file(const struct sink_options *options, struct metrics *metrics,
+		     struct sink **ret_sink, struct err *e)
 {
 	struct sink_log *s;
 	int r;

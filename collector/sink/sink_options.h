@@ -15,17 +15,18 @@ struct sink_log_options {
 };
 
 struct sink_kafka_options {
-	char *brokers;	       /* kafka.brokers: "HOST:PORT,…"; "": no Kafka */
-	char *topic_prefix;    /* kafka.topic_prefix: "nightjar." */
-	uint64_t partitions;   /* kafka.partitions: of topics that are made; default 6, 1 to 10000 */
-	uint64_t replication;  /* kafka.replication: 0 (default): as the brokers say */
+	char *brokers;	      /* kafka.brokers: "HOST:PORT,…"; "": no Kafka */
+	char *topic_prefix;   /* kafka.topic_prefix: "nightjar." */
+	uint64_t partitions;  /* kafka.partitions: of topics that are made; default 6, 1 to 10000 */
+	uint64_t replication; /* kafka.replication: 0 (default): as the brokers say */
 	uint64_t buffer_bytes; /* kafka.buffer: alerts that wait for the brokers; default 64 MiB */
 	bool tls;	       /* kafka.tls: default false */
 	char *ca;	       /* kafka.ca: PEM file; "": the system's */
 	char *cert;	       /* kafka.cert: client certificate, PEM file */
 	char *key;	       /* kafka.key: its key, PEM file */
 	char *key_password;    /* kafka.key_password: secret */
-	char *sasl_mechanism;  /* kafka.sasl_mechanism: "" (none, default), PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 */
+	char *sasl_mechanism;  /* kafka.sasl_mechanism: "" (none, default), PLAIN, SCRAM-SHA-256,
+				  SCRAM-SHA-512 */
 	char *username;	       /* kafka.username */
 	char *password;	       /* kafka.password: secret */
 };

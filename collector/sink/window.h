@@ -15,7 +15,8 @@ struct window;
 struct window *window_new(size_t capacity); /* alerts on their way; NULL without memory */
 void window_free(struct window *w);	    /* NULL allowed */
 bool window_is_full(const struct window *w);
-/* An alert is on its way; not when full. Rows ascend; 0: it has none. Its ticket, for window_settle. */
+/* An alert is on its way; not when full. Rows ascend; 0: it has none. Its ticket, for
+ * window_settle. */
 uint64_t window_add(struct window *w, uint64_t row);
 /* The newest is not on its way after all. */
 void window_take_back(struct window *w);

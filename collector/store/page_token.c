@@ -31,8 +31,8 @@ static uint64_t check_of(const struct page_cursor *cursor, uint64_t filter)
 	return XXH3_64bits_withSeed(&cursor->time_ns, sizeof(cursor->time_ns), id);
 }
 
-int page_token_write(const struct page_cursor *cursor, const Nightjar__V1__AlertFilter *filter, struct arena *arena,
-		     char **ret_token)
+int page_token_write(const struct page_cursor *cursor, const Nightjar__V1__AlertFilter *filter,
+		     struct arena *arena, char **ret_token)
 {
 	uint64_t hash;
 	char *token;
@@ -60,7 +60,8 @@ static int read_hex(const char *text, uint64_t *ret_value)
 	return 0;
 }
 
-int page_token_read(const char *token, const Nightjar__V1__AlertFilter *filter, struct page_cursor *ret_cursor)
+int page_token_read(const char *token, const Nightjar__V1__AlertFilter *filter,
+		    struct page_cursor *ret_cursor)
 {
 	struct page_cursor cursor = {0};
 	size_t len = strlen(token);

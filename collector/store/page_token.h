@@ -13,7 +13,8 @@ struct page_cursor {
 };
 
 /* filter may be NULL. 0, -ENOMEM. */
-int page_token_write(const struct page_cursor *cursor, const Nightjar__V1__AlertFilter *filter, struct arena *arena,
-		     char **ret_token) must_check;
+int page_token_write(const struct page_cursor *cursor, const Nightjar__V1__AlertFilter *filter,
+		     struct arena *arena, char **ret_token) must_check;
 /* 0, -ENOMEM, -EINVAL: not a token for this filter. */
-int page_token_read(const char *token, const Nightjar__V1__AlertFilter *filter, struct page_cursor *ret_cursor) must_check;
+int page_token_read(const char *token, const Nightjar__V1__AlertFilter *filter,
+		    struct page_cursor *ret_cursor) must_check;

@@ -90,10 +90,14 @@ static int check_filter(const Nightjar__V1__AlertFilter *f)
 		return 0;
 	if (f->n_severities > STORE_FILTER_MAX || f->n_rules > STORE_FILTER_MAX)
 		return -E2BIG;
-	return f->technique && strlen(f->technique) >= sizeof(((struct query *)0)->technique_low) - 1 ? -E2BIG : 0;
+	return f->technique && strlen(f->technique) >=
+				       sizeof(((struct query *)0)->technique_low) - 1
+		       ? -E2BIG
+		       : 0;
 }
 
-static int build(struct query *q, const Nightjar__V1__AlertFilter *filter, uint32_t rows, const struct page_cursor *after)
+static int build(struct query *q, const Nightjar__V1__AlertFilter *filter, uint32_t rows,
+		 const struct page_cursor *after)
 {
 	buf_add_text(&q->sql, "SELECT message, time_ns, id FROM alert WHERE latest = 1");
 	if (filter)
@@ -133,7 +137,8 @@ struct page {
 static void read_cursor(sqlite3_stmt *stmt, struct page_cursor *ret_cursor)
 {
 	ret_cursor->time_ns = sqlite3_column_int64(stmt, 1);
-	(void)snprintf(ret_cursor->id, sizeof(ret_cursor->id), "%s", (const char *)sqlite3_column_text(stmt, 2));
+	(void)snprintf(ret_cursor->id, sizeof(ret_cursor->id), "%s",
+		       (const char *)sqlite3_column_text(stmt, 2));
 }
 
 static int read_rows(sqlite3_stmt *stmt, struct arena *arena, struct page *page)

@@ -16,8 +16,9 @@ struct store_conn {
 struct store {
 	struct store_conn write;
 	struct store_conn read;
-	struct store_conn *reader; /* &read; &write for ":memory:", which a second connection cannot see */
-	sqlite3_stmt *insert;	   /* of write */
+	struct store_conn
+		*reader; /* &read; &write for ":memory:", which a second connection cannot see */
+	sqlite3_stmt *insert; /* of write */
 	sqlite3_stmt *supersede;
 	sqlite3_stmt *technique;
 	sqlite3_stmt *set_cursor;
@@ -41,4 +42,5 @@ int store_fail(sqlite3 *db, struct err *e, const char *act);
 /* 0 or a result code; the statement is ready for the next use. */
 int store_step(sqlite3_stmt *stmt);
 /* The message in column of the present row, unpacked into arena. 0, -EBADMSG, -ENOMEM. */
-int store_unpack_row(sqlite3_stmt *stmt, int column, struct arena *arena, Nightjar__V1__Alert **ret_alert) must_check;
+int store_unpack_row(sqlite3_stmt *stmt, int column, struct arena *arena,
+		     Nightjar__V1__Alert **ret_alert) must_check;

@@ -1,4 +1,5 @@
-/* The store as the queue of sinks: the next row, and how far each sink's far side is; see store.h. */
+/* The store as the queue of sinks: the next row, and how far each sink's far side is; see store.h.
+ */
 #include "collector/store/store_private.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* Retention: the oldest rows go, a few at a time; see store.h.
  *
  * The order is the one in which rows were stored, whatever the clocks of nodes said. The last row
- * always stays, so that numbers are never given twice. Free pages are used again: the file keeps its
- * largest size. One step of 64 rows takes about a millisecond. */
+ * always stays, so that numbers are never given twice. Free pages are used again: the file keeps
+ * its largest size. One step of 64 rows takes about a millisecond. */
 #include "collector/store/store_private.h"
 
 #include <errno.h>
@@ -38,7 +38,8 @@ uint64_t store_bytes(struct store *s)
 }
 
 /* Whether a row goes; counts why. */
-static bool goes(const struct trim *t, uint64_t row, uint64_t stored_ns, struct store_deleted *count)
+static bool goes(const struct trim *t, uint64_t row, uint64_t stored_ns,
+		 struct store_deleted *count)
 {
 	uint64_t max = t->limits->max_bytes, age = t->limits->max_age_ns;
 	bool sent = row <= t->sent;
@@ -55,7 +56,8 @@ static bool goes(const struct trim *t, uint64_t row, uint64_t stored_ns, struct 
 }
 
 /* Write lock held. The rows to delete, oldest first. */
-static int choose(struct store *s, const struct trim *t, int64_t rows[STEP], struct store_deleted *count)
+static int choose(struct store *s, const struct trim *t, int64_t rows[STEP],
+		  struct store_deleted *count)
 {
 	int n = 0;
 
@@ -63,7 +65,8 @@ static int choose(struct store *s, const struct trim *t, int64_t rows[STEP], str
 		int64_t row = sqlite3_column_int64(s->oldest, 0);
 		uint64_t stored_ns = (uint64_t)sqlite3_column_int64(s->oldest, 1);
 
-		if (row == sqlite3_column_int64(s->oldest, 2) || !goes(t, (uint64_t)row, stored_ns, count))
+		if (row == sqlite3_column_int64(s->oldest, 2) ||
+		    !goes(t, (uint64_t)row, stored_ns, count))
 			break;
 		rows[n++] = row;
 	}

@@ -1,6 +1,7 @@
 /* What delivering one alert costs and how long it takes, on a quiet machine: storing it, its JSON,
- * and the way from deliver_submit until a Kafka consumer has the record. Prints figures in the form
- * of make bench.
+ * and the way from deliver_submit until a Kafka consumer has the record; in turns with it the way
+ * of a bare librdkafka producer of the same settings, which is what Kafka itself takes. Prints
+ * figures in the form of make bench.
  *
  * usage: tests/kafka/with-broker build/tests/kafka/measure [ALERTS] */
 #include <librdkafka/rdkafka.h>
@@ -10,6 +11,7 @@
 
 #include "collector/deliver.h"
 #include "collector/sink/registry.h"
+#include "collector/sink/sink_kafka_setup.h"
 #include "common/clock.h"
 #include "common/proto_json.h"
 #include "tests/unit/sink_sample.h"
@@ -42,9 +44,11 @@ static void print_quantiles(const char *name, uint64_t *ns, size_t n)
 
 	qsort(ns, n, sizeof(*ns), ascending);
 	for (int i = 0; i < 3; i++)
-		(void)printf("{\"bench\":\"delivery\",\"figure\":\"%s_%s_ms\",\"value\":%.3f,\"unit\":\"ms\",\"n\":%zu,"
+		(void)printf("{\"bench\":\"delivery\",\"figure\":\"%s_%s_ms\",\"value\":%.3f,"
+			     "\"unit\":\"ms\",\"n\":%zu,"
 			     "\"note\":\"\"}\n",
-			     name, quantiles[i].name, (double)ns[(size_t)((double)(n - 1) * quantiles[i].at)] / 1e6, n);
+			     name, quantiles[i].name,
+			     (double)ns[(size_t)((double)(n - 1) * quantiles[i].at)] / 1e6, n);
 }
 
 /* Storing one, and bringing it to the disk. */
@@ -83,7 +87,8 @@ static void measure_json(const struct alert_sample *sample)
 		if (proto_json_write(&out, &sample->alert.base) < 0)
 			die("no JSON");
 	}
-	(void)printf("{\"bench\":\"delivery\",\"figure\":\"json_ns\",\"value\":%.0f,\"unit\":\"ns\",\"n\":%d,"
+	(void)printf("{\"bench\":\"delivery\",\"figure\":\"json_ns\",\"value\":%.0f,\"unit\":"
+		     "\"ns\",\"n\":%d,"
 		     "\"note\":\"%zu bytes\"}\n",
 		     (double)(clock_monotonic_ns() - begun) / JSONS, JSONS, out.len);
 }
@@ -95,14 +100,16 @@ static rd_kafka_t *consumer_of(const char *brokers)
 	rd_kafka_t *rk;
 	char text[256];
 
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof(text)) != RD_KAFKA_CONF_OK ||
+	if (rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof(text)) !=
+		    RD_KAFKA_CONF_OK ||
 	    rd_kafka_conf_set(conf, "group.id", "measure", text, sizeof(text)) != RD_KAFKA_CONF_OK)
 		die(text);
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (!rk)
 		die(text);
 	for (int p = 0; p < 3; p++)
-		rd_kafka_topic_partition_list_add(list, TOPIC, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+		rd_kafka_topic_partition_list_add(list, TOPIC, p)->offset =
+			RD_KAFKA_OFFSET_BEGINNING;
 	(void)rd_kafka_assign(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return rk;
@@ -137,25 +144,65 @@ static struct alert *alert_number(const char *node, size_t n)
 	return a;
 }
 
-static void measure_kafka(struct deliver *d, rd_kafka_t *consumer, size_t alerts)
+static rd_kafka_t *bare_producer(const struct sink_kafka_options *options)
+{
+	rd_kafka_conf_t *conf;
+	struct err e = {0};
+	rd_kafka_t *rk;
+	char text[256];
+
+	if (sink_kafka_setup_conf(options, &conf, &e) < 0)
+		die(e.text);
+	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	if (!rk)
+		die(text);
+	return rk;
+}
+
+static void produce_bare(rd_kafka_t *rk)
+{
+	static char value[1200]; /* about what an alert is as JSON */
+
+	(void)rd_kafka_poll(rk, 0);
+	if (rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(TOPIC), RD_KAFKA_V_KEY("/_host/a", 8),
+			      RD_KAFKA_V_VALUE(value, sizeof(value)),
+			      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+			      RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		die("the bare producer takes nothing");
+}
+
+static void measure_kafka(struct deliver *d, const struct sink_kafka_options *options,
+			  size_t alerts)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
-	uint64_t *ns = calloc(alerts, sizeof(*ns));
+	rd_kafka_t *consumer = consumer_of(options->brokers), *bare = bare_producer(options);
+	uint64_t *ns[2] = {calloc(alerts, sizeof(**ns)), calloc(alerts, sizeof(**ns))};
 
-	/* The first one also waits for the topic and for connections. */
-	deliver_submit(d, alert_number("a", alerts));
+	/* The first ones also wait for the topic and for connections. */
+	deliver_submit(d, alert_number("a", 2 * alerts));
 	await_record(consumer);
-	for (size_t i = 0; i < alerts; i++) {
+	produce_bare(bare);
+	await_record(consumer);
+	for (size_t i = 0; i < 2 * alerts; i++) {
+		struct alert *a = i % 2 ? NULL : alert_number("a", i);
 		uint64_t begun;
 
 		(void)nanosleep(&pause, NULL);
 		begun = clock_monotonic_ns();
-		deliver_submit(d, alert_number("a", i));
+		if (a)
+			deliver_submit(d, a);
+		else
+			produce_bare(bare);
 		await_record(consumer);
-		ns[i] = clock_monotonic_ns() - begun;
+		ns[i % 2][i / 2] = clock_monotonic_ns() - begun;
 	}
-	print_quantiles("submit_to_consumer", ns, alerts);
-	free(ns);
+	print_quantiles("submit_to_consumer", ns[0], alerts);
+	print_quantiles("bare_producer_to_consumer", ns[1], alerts);
+	free(ns[0]);
+	free(ns[1]);
+	rd_kafka_destroy(bare);
+	(void)rd_kafka_consumer_close(consumer);
+	rd_kafka_destroy(consumer);
 }
 
 static void remove_store(const char *dir, const char *path)
@@ -178,7 +225,6 @@ int main(int argc, char **argv)
 	struct deliver_config config = {.queue_capacity = 256, .metrics = metrics};
 	struct deliver *d = NULL;
 	struct alert_sample sample;
-	rd_kafka_t *consumer;
 	struct err e = {0};
 
 	if (argc < 2 || !mkdtemp(dir))
@@ -187,15 +233,14 @@ int main(int argc, char **argv)
 	options.kafka.brokers = argv[argc - 1];
 	options.kafka.topic_prefix = sample_text("measure.");
 	alert_sample_fill(&sample);
-	if (store_open(path, &config.store, &e) < 0 || registry_open(&options, metrics, NULL, &config.sinks, &e) < 0 ||
-	    deliver_new(&config, &d, &e) < 0)
+	if (store_open(path, &config.store, &e) < 0)
 		die(e.text);
 	measure_store(config.store, &sample);
 	measure_json(&sample);
-	consumer = consumer_of(options.kafka.brokers);
-	measure_kafka(d, consumer, argc > 2 ? strtoul(argv[1], NULL, 10) : 300);
-	(void)rd_kafka_consumer_close(consumer);
-	rd_kafka_destroy(consumer);
+	if (registry_open(&options, metrics, NULL, &config.sinks, &e) < 0 ||
+	    deliver_new(&config, &d, &e) < 0)
+		die(e.text);
+	measure_kafka(d, &options.kafka, argc > 2 ? strtoul(argv[1], NULL, 10) : 300);
 	if (deliver_stop(d, WAIT_MS) != 0)
 		die("not everything was confirmed");
 	deliver_free(d);

@@ -1,9 +1,9 @@
-/* Drives the product's own way from an alert to Kafka (store, alert thread, sinks) without an agent,
- * and makes the certificates for the broker. Used by tests/kafka/run.
+/* Drives the product's own way from an alert to Kafka (store, alert thread, sinks) without an
+ * agent, and makes the certificates for the broker. Used by tests/kafka/run.
  *
- *   publish certs DIR           ca, broker, client, agent, expired; DIR/foreign: a client of another CA
- *   publish send KEY=VALUE...   submits alerts, waits for the brokers, prints "unconfirmed N"
- *   publish get STORE ID        the stored alert as JSON
+ *   publish certs DIR           ca, broker, client, agent, expired; DIR/foreign: a client of
+ * another CA publish send KEY=VALUE...   submits alerts, waits for the brokers, prints "unconfirmed
+ * N" publish get STORE ID        the stored alert as JSON
  *
  * Keys of send: store (file), first, count, interval_ms, stop_ms, node, and the options kafka.* of
  * the collector. Exit 0: all confirmed; 3: not all; 1: it could not start. */
@@ -28,7 +28,8 @@ static int fail(const struct err *e)
 
 /* ---- certificates ---- */
 
-static int make_cert(const char *dir, const char *name, enum tls_role role, int64_t not_after_s, struct err *e)
+static int make_cert(const char *dir, const char *name, enum tls_role role, int64_t not_after_s,
+		     struct err *e)
 {
 	static const char *const hosts[] = {"localhost", "127.0.0.1", NULL};
 	struct tls_request request = {
@@ -76,14 +77,23 @@ struct settings {
 
 static void set_defaults(struct settings *s)
 {
-	static char empty[] = "", none[] = "none", never[] = "never", prefix[] = "nightjar.", memory[] = ":memory:",
-		    node[] = "node-1";
+	static char empty[] = "", none[] = "none", never[] = "never", prefix[] = "nightjar.",
+		    memory[] = ":memory:", node[] = "node-1";
 
 	*s = (struct settings){.store = memory, .node = node, .count = 1, .stop_ms = 10000};
-	s->sinks.log = (struct sink_log_options){.format = none, .path = empty, .color = never, .alerts = empty};
+	s->sinks.log = (struct sink_log_options){
+		.format = none, .path = empty, .color = never, .alerts = empty};
 	s->sinks.kafka = (struct sink_kafka_options){
-		.brokers = empty, .topic_prefix = prefix, .partitions = 3, .buffer_bytes = 1 << 20, .ca = empty,
-		.cert = empty, .key = empty, .key_password = empty, .sasl_mechanism = empty, .username = empty,
+		.brokers = empty,
+		.topic_prefix = prefix,
+		.partitions = 3,
+		.buffer_bytes = 1 << 20,
+		.ca = empty,
+		.cert = empty,
+		.key = empty,
+		.key_password = empty,
+		.sasl_mechanism = empty,
+		.username = empty,
 		.password = empty,
 	};
 }
@@ -96,12 +106,20 @@ static int set(struct settings *s, const char *key, char *value)
 		char **text;
 		uint64_t *number;
 	} rows[] = {
-		{"store", &s->store, NULL}, {"node", &s->node, NULL}, {"first", NULL, &s->first},
-		{"count", NULL, &s->count}, {"interval_ms", NULL, &s->interval_ms}, {"stop_ms", NULL, &s->stop_ms},
-		{"kafka.brokers", &k->brokers, NULL}, {"kafka.topic_prefix", &k->topic_prefix, NULL},
-		{"kafka.partitions", NULL, &k->partitions}, {"kafka.ca", &k->ca, NULL},
-		{"kafka.cert", &k->cert, NULL}, {"kafka.key", &k->key, NULL},
-		{"kafka.sasl_mechanism", &k->sasl_mechanism, NULL}, {"kafka.username", &k->username, NULL},
+		{"store", &s->store, NULL},
+		{"node", &s->node, NULL},
+		{"first", NULL, &s->first},
+		{"count", NULL, &s->count},
+		{"interval_ms", NULL, &s->interval_ms},
+		{"stop_ms", NULL, &s->stop_ms},
+		{"kafka.brokers", &k->brokers, NULL},
+		{"kafka.topic_prefix", &k->topic_prefix, NULL},
+		{"kafka.partitions", NULL, &k->partitions},
+		{"kafka.ca", &k->ca, NULL},
+		{"kafka.cert", &k->cert, NULL},
+		{"kafka.key", &k->key, NULL},
+		{"kafka.sasl_mechanism", &k->sasl_mechanism, NULL},
+		{"kafka.username", &k->username, NULL},
 		{"kafka.password", &k->password, NULL},
 	};
 

@@ -58,9 +58,11 @@ static int fake_drain(struct sink *sink, int timeout_ms)
 
 static void fake_stats(const struct sink *sink, struct sink_stats *ret_stats)
 {
-	const struct fake *f = (const struct fake *)sink;
+	struct fake *f = (struct fake *)(uintptr_t)sink; /* for its lock */
 
+	(void)pthread_mutex_lock(&f->lock);
 	*ret_stats = (struct sink_stats){.queued = f->queued, .confirmed = f->confirmed};
+	(void)pthread_mutex_unlock(&f->lock);
 }
 
 static const struct sink_type fake_type = {
@@ -84,6 +86,13 @@ static void fake_answer(struct fake *f, int answer)
 {
 	(void)pthread_mutex_lock(&f->lock);
 	f->answer = answer;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+static void fake_confirm(struct fake *f, uint64_t row)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->confirmed = row;
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
@@ -248,8 +257,9 @@ static void what_the_store_refuses_waits_in_memory(void **state)
 	(void)state;
 	start(&rig, 4);
 	fake_answer(&rig.one, -EAGAIN);
-	assert_int_equal(
-		pthread_create(&submitter, NULL, submit_with_some_that_the_store_refuses, rig.deliver), 0);
+	assert_int_equal(pthread_create(&submitter, NULL, submit_with_some_that_the_store_refuses,
+					rig.deliver),
+			 0);
 	fake_await(&rig.two, 8);
 	assert_true(store_count(rig.store) < 20); /* detectors wait: it is nowhere else */
 	fake_answer(&rig.one, 0);
@@ -284,7 +294,7 @@ static void a_durable_sink_gets_after_a_crash_what_it_had_not_confirmed(void **s
 	start_of(&rig, &durable_type, 4);
 	submit(&rig, 0, 10);
 	fake_await(&rig.one, 10);
-	rig.one.confirmed = 7;
+	fake_confirm(&rig.one, 7);
 	assert_int_equal(stop_deliver(&rig, 1000), 0);
 
 	fake_init(&rig.one, &durable_type);
@@ -325,7 +335,7 @@ static void what_is_confirmed_is_not_sent_again(void **state)
 	start_of(&rig, &durable_type, 4);
 	submit(&rig, 0, 5);
 	fake_await(&rig.one, 5);
-	rig.one.confirmed = 5;
+	fake_confirm(&rig.one, 5);
 	assert_int_equal(stop_deliver(&rig, 1000), 0);
 	start_on(&rig, 4);
 	submit(&rig, 5, 6);
@@ -372,7 +382,9 @@ static void what_a_sink_could_not_confirm_is_counted_at_the_end(void **state)
 
 	(void)state;
 	start(&rig, 4);
+	(void)pthread_mutex_lock(&rig.two.lock);
 	rig.two.queued = 3;
+	(void)pthread_mutex_unlock(&rig.two.lock);
 	assert_int_equal(stop(&rig, 10), 3);
 }
 

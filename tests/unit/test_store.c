@@ -81,7 +81,9 @@ static void a_folder_that_is_missing_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(store_open("/nonexistent/alerts.db", &s, &e), -ENOENT);
-	assert_string_equal(e.text, "cannot use the alert store '/nonexistent/alerts.db': No such file or directory");
+	assert_string_equal(
+		e.text,
+		"cannot use the alert store '/nonexistent/alerts.db': No such file or directory");
 	assert_null(s);
 }
 
@@ -101,7 +103,9 @@ static void a_folder_without_write_permission_is_told(void **state)
 
 		if (geteuid() == 0 && setuid(65534) < 0)
 			_exit(2);
-		_exit(store_open(p->path, &s, &e) == -EACCES && strstr(e.text, "Permission denied") ? 0 : 1);
+		_exit(store_open(p->path, &s, &e) == -EACCES && strstr(e.text, "Permission denied")
+			      ? 0
+			      : 1);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(chmod(p->dir, 0755), 0);
@@ -146,7 +150,8 @@ static void a_newer_schema_is_refused(void **state)
 	store_close(s);
 	s = NULL;
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1000", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1000", NULL, NULL, NULL),
+			 SQLITE_OK);
 	(void)sqlite3_close(db);
 	assert_int_equal(store_open(p->path, &s, &e), -EPROTO);
 	assert_non_null(strstr(e.text, "a newer nightjar wrote it (schema 1000"));
@@ -315,7 +320,8 @@ static void alerts_outlive_a_crash(void **state)
 	if (child == 0) {
 		struct err e = {0};
 
-		if (store_open(p->path, &s, &e) == 0 && store_put(s, &p->sample.alert, NULL, &e) == 1)
+		if (store_open(p->path, &s, &e) == 0 &&
+		    store_put(s, &p->sample.alert, NULL, &e) == 1)
 			(void)raise(SIGKILL);
 		_exit(1);
 	}

@@ -52,7 +52,8 @@ static void a_foreign_token_is_refused(void **state)
 	char *token = NULL;
 
 	(void)state;
-	assert_int_equal(store_list(s, NULL, 10, "nonsense", arena, &list, &count, &token), -EINVAL);
+	assert_int_equal(store_list(s, NULL, 10, "nonsense", arena, &list, &count, &token),
+			 -EINVAL);
 	assert_int_equal(count, 7);
 	assert_null(list);
 	store_close(s);
@@ -176,7 +177,8 @@ static void a_technique_matches_its_sub_techniques_and_no_namesake(void **state)
 	static const struct {
 		const char *filter;
 		size_t count;
-	} cases[] = {{"T1059", 2}, {"T1059.004", 1}, {"T1059.00", 0}, {"T105", 0}, {"T10590", 1}, {"T1090", 0}};
+	} cases[] = {{"T1059", 2}, {"T1059.004", 1}, {"T1059.00", 0},
+		     {"T105", 0},  {"T10590", 1},    {"T1090", 0}};
 	static const char *const techniques[] = {"T1059.004", "T1059", "T10590"};
 	struct store *s = opened();
 	struct alert_sample a;

@@ -142,7 +142,9 @@ static void a_store_of_schema_1_is_brought_up_to_date(void **state)
 	assert_int_equal(store_place_put(p, 3), 3);
 	/* Their age counts from the time of the alert. */
 	assert_int_equal(store_trim(p->store, &year, 3, 1764016996 * NS_PER_SEC, &deleted, &e), 0);
-	assert_int_equal(store_trim(p->store, &year, 3, (1764016996 + 366 * 86400ULL) * NS_PER_SEC, &deleted, &e), 2);
+	assert_int_equal(store_trim(p->store, &year, 3, (1764016996 + 366 * 86400ULL) * NS_PER_SEC,
+				    &deleted, &e),
+			 2);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, store_place_set_up, store_place_tear_down)

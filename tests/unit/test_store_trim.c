@@ -8,7 +8,8 @@
 #define NOW (1800000000 * NS_PER_SEC)
 #define DAY (86400 * NS_PER_SEC)
 
-static int trim(struct store_place *p, struct store_limits limits, uint64_t sent, struct store_deleted *deleted)
+static int trim(struct store_place *p, struct store_limits limits, uint64_t sent,
+		struct store_deleted *deleted)
 {
 	struct err e = {0};
 	int total = 0, r;
@@ -41,8 +42,10 @@ static void without_limits_nothing_goes(void **state)
 
 	fill(p, 20, 20);
 	assert_int_equal(trim(p, (struct store_limits){0}, 20, &deleted), 0);
-	assert_int_equal(trim(p, (struct store_limits){.max_bytes = 1UL << 30, .max_age_ns = 366 * DAY}, 20, &deleted),
-			 0);
+	assert_int_equal(
+		trim(p, (struct store_limits){.max_bytes = 1UL << 30, .max_age_ns = 366 * DAY}, 20,
+		     &deleted),
+		0);
 	assert_int_equal(store_count(p->store), 20);
 }
 
@@ -51,7 +54,8 @@ static void an_empty_store_is_left_alone(void **state)
 	struct store_place *p = *state;
 	struct store_deleted deleted = {0};
 
-	assert_int_equal(trim(p, (struct store_limits){.max_bytes = 1, .max_age_ns = 1}, 0, &deleted), 0);
+	assert_int_equal(
+		trim(p, (struct store_limits){.max_bytes = 1, .max_age_ns = 1}, 0, &deleted), 0);
 }
 
 static void what_is_too_old_goes_with_everything_that_belongs_to_it(void **state)
@@ -62,7 +66,8 @@ static void what_is_too_old_goes_with_everything_that_belongs_to_it(void **state
 	Nightjar__V1__Alert *alert;
 
 	fill(p, 200, 150);
-	assert_int_equal(trim(p, (struct store_limits){.max_age_ns = 90 * DAY}, 200, &deleted), 150);
+	assert_int_equal(trim(p, (struct store_limits){.max_age_ns = 90 * DAY}, 200, &deleted),
+			 150);
 	assert_int_equal(deleted.old, 150);
 	assert_int_equal(deleted.excess, 0);
 	assert_int_equal(store_count(p->store), 50);
@@ -87,7 +92,8 @@ static void the_last_row_stays_so_that_numbers_never_come_again(void **state)
 	struct store_deleted deleted = {0};
 
 	fill(p, 10, 10);
-	assert_int_equal(trim(p, (struct store_limits){.max_bytes = 1, .max_age_ns = DAY}, 10, &deleted), 9);
+	assert_int_equal(
+		trim(p, (struct store_limits){.max_bytes = 1, .max_age_ns = DAY}, 10, &deleted), 9);
 	store_place_reopen(p);
 	assert_int_equal(store_place_put(p, 11), 11);
 }
@@ -116,7 +122,8 @@ static void what_a_sink_waits_for_goes_only_past_twice_the_limit_and_is_counted(
 
 	fill(p, 1000, 0);
 	bytes = store_bytes(p->store);
-	assert_int_equal(trim(p, (struct store_limits){.max_bytes = bytes / 2 + 1}, 0, &deleted), 0);
+	assert_int_equal(trim(p, (struct store_limits){.max_bytes = bytes / 2 + 1}, 0, &deleted),
+			 0);
 	assert_true(trim(p, (struct store_limits){.max_bytes = bytes / 4}, 100, &deleted) >= 400);
 	assert_true(store_bytes(p->store) <= bytes / 4 * 2 + 1);
 	assert_true(store_bytes(p->store) > bytes / 4);
