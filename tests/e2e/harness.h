@@ -29,6 +29,7 @@ const char *harness_skip_reason(void);
 int harness_metric(const char *host, uint16_t port, const char *name, uint64_t *ret_value) must_check;
 /* True when a sanitizer has reported something in this file of what programs said; prints it. */
 bool harness_sanitizer_spoke(const char *path);
+bool harness_sanitizer_spoke_in(const char *text, size_t len); /* the text itself */
 
 /* ---- dev.c: the product ---- */
 

@@ -1,6 +1,7 @@
 /* Programs of the product as children, and an agent made of the product's own client and encoder. */
 #include "tests/unit/unit.h"
 
+#include "tests/e2e/harness.h"
 #include "tests/e2e/product.h"
 
 #include <arpa/inet.h>
@@ -193,14 +194,18 @@ int product_stop(struct product *p)
 
 void product_done(struct product *p)
 {
+	bool spoke;
+
 	if (p->pid > 0 && product_is_alive(p)) {
 		(void)kill(p->pid, SIGKILL);
 		(void)reap(p, 0);
 	}
+	spoke = harness_sanitizer_spoke_in((const char *)p->text.data, p->text.len);
 	closep(&p->pidfd);
 	closep(&p->out_fd);
 	buf_done(&p->text);
 	*p = (struct product)PRODUCT_NONE;
+	assert_false(spoke);
 }
 
 /* ---- a collector ---- */

@@ -15,9 +15,8 @@ static bool opens_report(const char *line)
 }
 
 /* A report goes on below its first line: all that follows is shown. */
-bool harness_sanitizer_spoke(const char *path)
+static bool show_reports(FILE *f)
 {
-	_cleanup_(fclosep) FILE *f = fopen(path, "re");
 	char line[4096];
 	bool spoke = false;
 
@@ -27,4 +26,18 @@ bool harness_sanitizer_spoke(const char *path)
 			(void)fputs(line, stderr);
 	}
 	return spoke;
+}
+
+bool harness_sanitizer_spoke(const char *path)
+{
+	_cleanup_(fclosep) FILE *f = fopen(path, "re");
+
+	return show_reports(f);
+}
+
+bool harness_sanitizer_spoke_in(const char *text, size_t len)
+{
+	_cleanup_(fclosep) FILE *f = len > 0 ? fmemopen((void *)(uintptr_t)text, len, "r") : NULL;
+
+	return show_reports(f);
 }
