@@ -61,6 +61,10 @@ LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz
 GRPC_STATIC := $(filter-out -lssl -lcrypto -lz -ldl -lrt -latomic,$(shell pkg-config --static --libs-only-l grpc 2>/dev/null))
 LIBS_AGENT_BIN := $(filter-out -lgrpc -lgpr,$(LIBS_AGENT)) -Wl,--as-needed -Wl,-Bstatic \
 	-Wl,--start-group $(sort $(or $(GRPC_STATIC),-lgrpc)) -Wl,--end-group -Wl,-Bdynamic -l:libstdc++.so.6 -lm -lssl -lcrypto -lz
+# tests/tsan.supp knows gRPC by the names of its shared objects.
+ifneq ($(SANITIZE),)
+LIBS_AGENT_BIN := $(LIBS_AGENT)
+endif
 LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
