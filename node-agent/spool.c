@@ -26,7 +26,10 @@ struct spool {
 	/* Definitions of kept_epoch in batches that have left the list: all before the first node's. */
 	struct buf kept;
 	uint32_t kept_epoch;
-	struct spool_counts unopenable; /* of batches whose definitions there was no memory to keep */
+	/* Dropped on their way, without their data: in flight, and neither lost nor kept yet. */
+	struct node *parted, *last_parted;
+	size_t parted_count;
+	struct spool_counts unreported; /* lost between two pushes */
 	/* The epoch as it is pushed. */
 	uint32_t push_epoch;
 	size_t push_end;
@@ -49,16 +52,22 @@ struct spool *spool_new(size_t limit, uint64_t first_seq)
 	return s;
 }
 
+static void free_list(struct node *first)
+{
+	while (first) {
+		struct node *node = first;
+
+		first = node->next;
+		free(node);
+	}
+}
+
 void spool_free(struct spool *s)
 {
 	if (!s)
 		return;
-	while (s->first) {
-		struct node *node = s->first;
-
-		s->first = node->next;
-		free(node);
-	}
+	free_list(s->first);
+	free_list(s->parted);
 	buf_done(&s->kept);
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -85,8 +94,8 @@ static void keep_definitions(struct spool *s, const struct node *node)
 	buf_add(&s->kept, node->data, node->definition_len);
 }
 
-/* Lock held. The first batch leaves the list. */
-static void retire_first(struct spool *s)
+/* Lock held. The first batch leaves the list, for the caller to free. */
+static struct node *unlink_first(struct spool *s)
 {
 	struct node *node = s->first;
 
@@ -102,7 +111,41 @@ static void retire_first(struct spool *s)
 		s->last = NULL;
 	s->length--;
 	s->bytes -= size_of(node);
-	free(node);
+	return node;
+}
+
+/* Lock held. To make room. */
+static void drop_first(struct spool *s, struct spool_counts *dropped)
+{
+	bool is_sent = s->next != s->first;
+	struct node *node = unlink_first(s), *small;
+
+	if (!is_sent) {
+		add_counts(dropped, &node->counts);
+		free(node);
+		return;
+	}
+	small = realloc(node, sizeof(*node));
+	node = small ? small : node;
+	node->next = NULL;
+	if (s->last_parted)
+		s->last_parted->next = node;
+	else
+		s->parted = node;
+	s->last_parted = node;
+	s->parted_count++;
+}
+
+/* Lock held. */
+static struct node *unlink_parted(struct spool *s)
+{
+	struct node *node = s->parted;
+
+	s->parted = node->next;
+	if (!s->parted)
+		s->last_parted = NULL;
+	s->parted_count--;
+	return node;
 }
 
 static struct node *new_node(const struct spool_batch *batch)
@@ -158,14 +201,12 @@ int spool_push(struct spool *s, const struct spool_batch *batch, struct spool_co
 	if (!node)
 		add_counts(&dropped, &batch->counts);
 	(void)pthread_mutex_lock(&s->lock);
-	while (node && s->first && s->bytes + s->kept.len + size_of(node) > s->limit) {
-		add_counts(&dropped, &s->first->counts);
-		retire_first(s);
-	}
+	while (node && s->first && s->bytes + s->kept.len + size_of(node) > s->limit)
+		drop_first(s, &dropped);
 	if (node)
 		append(s, node);
-	add_counts(&dropped, &s->unopenable);
-	s->unopenable = (struct spool_counts){0};
+	add_counts(&dropped, &s->unreported);
+	s->unreported = (struct spool_counts){0};
 	(void)pthread_mutex_unlock(&s->lock);
 	*ret_dropped = dropped;
 	return node ? 0 : -ENOMEM;
@@ -176,7 +217,12 @@ size_t spool_rewind(struct spool *s)
 	size_t in_flight;
 
 	(void)pthread_mutex_lock(&s->lock);
-	in_flight = s->in_flight;
+	in_flight = s->in_flight + s->parted_count;
+	while (s->parted) {
+		_cleanup_(freep) struct node *node = unlink_parted(s);
+
+		add_counts(&s->unreported, &node->counts);
+	}
 	s->next = s->first;
 	s->unsent = s->length;
 	s->in_flight = 0;
@@ -231,8 +277,9 @@ static void drop_next(struct spool *s)
 	struct node *last = s->next->next;
 
 	while (s->first != last) {
-		add_counts(&s->unopenable, &s->first->counts);
-		retire_first(s);
+		_cleanup_(freep) struct node *node = unlink_first(s);
+
+		add_counts(&s->unreported, &node->counts);
 	}
 }
 
@@ -241,7 +288,7 @@ int spool_take(struct spool *s, uint32_t max_in_flight, const char *node, struct
 	int r = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
-	while (s->next && s->in_flight < max_in_flight) {
+	while (s->next && s->in_flight + s->parted_count < max_in_flight) {
 		r = write_next(s, node, out);
 		if (r != -ENODATA)
 			break;
@@ -256,8 +303,10 @@ void spool_ack(struct spool *s, uint64_t seq)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	/* Unsent ones too: a collector that had them before the connection broke says so. */
+	while (s->parted && s->parted->head.seq <= seq)
+		free(unlink_parted(s));
 	while (s->first && s->first->head.seq <= seq)
-		retire_first(s);
+		free(unlink_first(s));
 	(void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -2,8 +2,9 @@
  * send and a delivery.
  *
  * Bounded in bytes. When a new batch does not fit, the oldest go and their events are counted by
- * class, a batch that is on its way included (its acknowledgement may yet come: a loss is rather
- * reported twice than not at all).
+ * class. One that is on its way goes too, but is lost only if the connection breaks before its
+ * acknowledgement has come; it may have arrived even then: a loss is rather reported twice than not
+ * at all.
  *
  * Epochs: definitions that are dropped or acknowledged are kept as bytes until their epoch has gone
  * by, so the first batch of a connection, or after NeedEpoch, opens its epoch again with all that

@@ -275,10 +275,9 @@ static void full_uplink_is_counted_and_reported(void **state)
 	assert_true(metric(t, "nightjar_agent_events_lost_total") > FULL_STARTS);
 	assert_true(metric(t, "nightjar_intake_batches_missing_total") > 0);
 	recorded = stop_both(t);
-	/* Never less than what is not there; a batch that went while its acknowledgement was on the way
-	 * is reported too. */
+	/* Never less than what is not there; more only by what was on its way when the collector died. */
 	assert_true(recorded.gaps > FULL_STARTS);
-	assert_true(recorded.lost >= recorded.gaps);
+	assert_in_range(recorded.lost, recorded.gaps, recorded.gaps + recorded.gaps / 2);
 }
 
 static void busy_agent_tells_what_it_is_and_costs(void **state)

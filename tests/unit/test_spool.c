@@ -81,6 +81,13 @@ static void assert_next(struct desk *d, uint64_t event_seq, bool opens)
 	assert_int_equal(batch.events[0].process->exec_id, 100 + event_seq);
 }
 
+static void assert_sent(struct desk *d)
+{
+	struct wire_batch batch = {0};
+
+	assert_int_equal(take(d, &batch), 0);
+}
+
 static void assert_empty(struct desk *d)
 {
 	_cleanup_buf_ struct buf message = {0};
@@ -256,6 +263,70 @@ static void an_acknowledgement_of_what_was_not_sent_again_is_taken(void **state)
 	desk_free(d);
 }
 
+/* Sends all, then fills up until some of what was sent has to go. Returns how many went. */
+static uint64_t fill_over_what_is_on_its_way(struct desk *d)
+{
+	size_t before;
+
+	do {
+		before = spool_length(d->spool);
+		push(d);
+		assert_sent(d);
+		assert_int_equal(d->dropped.events[NJ_CLASS_PROCESS], 0);
+	} while (spool_length(d->spool) > before);
+	return d->event_seq - spool_length(d->spool);
+}
+
+static void what_goes_on_its_way_and_is_acknowledged_is_not_lost(void **state)
+{
+	struct desk *d = desk_new(4096);
+
+	(void)state;
+	assert_true(fill_over_what_is_on_its_way(d) > 0);
+	spool_ack(d->spool, FIRST_SEQ + d->event_seq - 1);
+	assert_int_equal(spool_length(d->spool), 0);
+	(void)spool_rewind(d->spool);
+	push(d);
+	assert_int_equal(d->dropped.events[NJ_CLASS_PROCESS], 0);
+	desk_free(d);
+}
+
+static void what_goes_on_its_way_is_lost_with_the_connection(void **state)
+{
+	struct desk *d = desk_new(4096);
+	uint64_t went, in_flight;
+
+	(void)state;
+	went = fill_over_what_is_on_its_way(d);
+	assert_true(went > 0);
+	in_flight = spool_length(d->spool) + went;
+	spool_ack(d->spool, FIRST_SEQ); /* the first of those that went has arrived */
+	assert_int_equal(spool_rewind(d->spool), in_flight - 1);
+	(void)spool_rewind(d->spool);
+	spool_ack(d->spool, FIRST_SEQ + d->event_seq - 1);
+	push(d);
+	assert_int_equal(d->dropped.events[NJ_CLASS_PROCESS], went - 1);
+	push(d);
+	assert_int_equal(d->dropped.events[NJ_CLASS_PROCESS], 0);
+	desk_free(d);
+}
+
+/* They are still waited for, so the window stays shut. */
+static void what_went_on_its_way_counts_in_the_window(void **state)
+{
+	struct desk *d = desk_new(4096);
+	_cleanup_buf_ struct buf message = {0};
+	uint64_t went = fill_over_what_is_on_its_way(d);
+	uint32_t window = (uint32_t)(spool_length(d->spool) + went);
+
+	(void)state;
+	push(d);
+	assert_int_equal(spool_take(d->spool, window, "n1", &message), 0);
+	spool_ack(d->spool, FIRST_SEQ);
+	assert_int_equal(spool_take(d->spool, window, "n1", &message), 1);
+	desk_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +339,9 @@ int main(void)
 		cmocka_unit_test(an_epoch_goes_on_over_a_reconnect_in_a_quiet_time),
 		cmocka_unit_test(epochs_follow_each_other_within_the_spool),
 		cmocka_unit_test(an_acknowledgement_of_what_was_not_sent_again_is_taken),
+		cmocka_unit_test(what_goes_on_its_way_and_is_acknowledged_is_not_lost),
+		cmocka_unit_test(what_goes_on_its_way_is_lost_with_the_connection),
+		cmocka_unit_test(what_went_on_its_way_counts_in_the_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
