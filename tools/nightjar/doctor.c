@@ -23,6 +23,7 @@
 #define KERNEL_MAJOR 5
 #define KERNEL_MINOR 15
 #define CONNECT_MS   2000
+#define INDENT	     20 /* where the sentences begin */
 #define YEAR_2024_S  1704067200ULL /* a clock before this was never set */
 
 struct doctor_settings {
@@ -249,11 +250,34 @@ static void write_json(struct buf *out, const char *name, enum state state, cons
 	buf_add_text(out, "}\n");
 }
 
-static void write_line(struct buf *out, const char *name, enum state state, const char *text, bool color)
+/* Between words, where the next one would leave the terminal. width 0: nowhere. */
+static void write_words(struct buf *out, const char *text, unsigned int width)
 {
-	buf_printf(out, "%s%-4s%s  %-12s  ", color ? state_colors[state] : "", state_words[state],
-		   color ? "\x1b[0m" : "", name);
-	(void)alert_text_safe(out, text, 0);
+	unsigned int used = INDENT;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+		char word[sizeof(((struct err *)0)->text)];
+
+		(void)snprintf(word, sizeof(word), "%.*s", (int)len, text);
+		if (used > INDENT && width && used + 1 + len > width) {
+			buf_printf(out, "\n%*s", INDENT, "");
+			used = INDENT;
+		} else if (used > INDENT) {
+			buf_add_byte(out, ' ');
+			used++;
+		}
+		used += alert_text_safe(out, word, 0);
+		text += len + (text[len] == ' ');
+	}
+}
+
+static void write_line(struct buf *out, const char *name, enum state state, const char *text,
+		       const struct alert_text_style *style)
+{
+	buf_printf(out, "%s%-4s%s  %-12s  ", style->color ? state_colors[state] : "", state_words[state],
+		   style->color ? "\x1b[0m" : "", name);
+	write_words(out, text, style->width);
 	buf_add_byte(out, '\n');
 }
 
@@ -274,7 +298,7 @@ static int run(const void *settings, char **arguments)
 		if (strcmp(s->output, "json") == 0)
 			write_json(&out, checks[i].name, state, text.text);
 		else
-			write_line(&out, checks[i].name, state, text.text, style.color);
+			write_line(&out, checks[i].name, state, text.text, &style);
 		r = command_print(&out, "doctor"); /* at once: the next check may wait */
 	}
 	return failed ? EXIT_STATUS_FAILED : r;
