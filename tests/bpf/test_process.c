@@ -64,6 +64,66 @@ static void exec_carries_arguments_directory_file_and_chosen_environment(void **
 	assert_true(s->process.creds.cap_effective != 0);
 }
 
+static int exec_with_long_environment(void *arg)
+{
+	static char longest[3000] = "NJ_LONGEST=";
+	char *const env[] = {(char *)"NJ_CHOSEN=first", longest, (char *)"NJ_LATER=gone", NULL};
+
+	(void)arg;
+	memset(longest + strlen(longest), 'x', sizeof(longest) - strlen(longest) - 1);
+	(void)execle("/bin/true", "true", (char *)NULL, env);
+	return 1;
+}
+
+static void an_environment_that_does_not_fit_is_cut_and_marked(void **state)
+{
+	pid_t pid = live_run(&live, exec_with_long_environment, NULL);
+	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+
+	(void)state;
+	assert_non_null(s);
+	assert_int_equal(s->process.truncated, PROCESS_ENV_TRUNCATED);
+	assert_string_equal(s->env, "NJ_CHOSEN=first");
+	assert_string_equal(s->args, "true");
+}
+
+/* Deeper than the walk goes: the end of the path is what says most. */
+static int exec_far_below(void *arg)
+{
+	char path[] = "/tmp/nj-deep-XXXXXX";
+
+	(void)arg;
+	if (!mkdtemp(path) || chdir(path) < 0)
+		return 1;
+	for (int i = 0; i < 80; i++)
+		if (mkdir("d", 0755) < 0 || chdir("d") < 0)
+			return 2;
+	if (fork() == 0) {
+		(void)execl("/bin/true", "true", (char *)NULL);
+		_exit(3);
+	}
+	(void)wait(NULL);
+	for (int i = 0; i < 80; i++)
+		if (chdir("..") < 0 || rmdir("d") < 0)
+			return 4;
+	return rmdir(path) < 0;
+}
+
+static void a_directory_that_is_too_deep_is_cut_on_the_left_and_marked(void **state)
+{
+	pid_t pid = live_run(&live, exec_far_below, NULL);
+	const struct seen *s = NULL;
+	size_t from = 0;
+
+	(void)state;
+	while (!s && (s = live_find(&live, EVENT_KIND_EXEC, 0, &from)) != NULL)
+		if (s->process.ppid != (uint32_t)pid)
+			s = NULL;
+	assert_non_null(s);
+	assert_int_equal(s->process.truncated, PROCESS_CWD_TRUNCATED);
+	assert_string_equal(s->cwd + strlen(s->cwd) - 4, "/d/d");
+}
+
 static int exec_long(void *arg)
 {
 	static char longest[8000];
@@ -298,6 +358,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(exec_carries_arguments_directory_file_and_chosen_environment, start, stop),
 		cmocka_unit_test_setup_teardown(arguments_that_do_not_fit_are_cut_and_marked, start, stop),
+		cmocka_unit_test_setup_teardown(an_environment_that_does_not_fit_is_cut_and_marked, start, stop),
+		cmocka_unit_test_setup_teardown(a_directory_that_is_too_deep_is_cut_on_the_left_and_marked, start, stop),
 		cmocka_unit_test_setup_teardown(fork_comes_before_exec_before_exit_and_ids_join_them, start, stop),
 		cmocka_unit_test_setup_teardown(a_death_by_signal_is_told_as_wait_tells_it, start, stop),
 		cmocka_unit_test_setup_teardown(exec_carries_pipe_pty_and_socket_on_standard_descriptors, start, stop),
