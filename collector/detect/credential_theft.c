@@ -115,6 +115,8 @@ static bool has_business(const struct entities *en, const struct process *p,
 
 	if (name && secret_in(secret->readers, name))
 		return true;
+	if (name && secret->viewers && !p->party_count && secret_in(secret->viewers, name))
+		return true;
 	for (int i = 0; secret->lineages[0] && p && i < ANCESTORS_MAX; i++) {
 		name = trusted_name(p->image);
 		if (name && secret_in(secret->lineages, name))

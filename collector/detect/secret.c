@@ -8,10 +8,14 @@
 #define LIST(...)  ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 #define HOME(path) "/root/" path, "/home/*/" path
 
-/* Service managers and debuggers of the system look at environments; ps does only when asked to. */
+/* Service managers and debuggers of the system look at environments. */
 #define ENVIRON_READERS                                                                            \
 	"systemd", "systemd-logind", "systemd-coredump", "init", "crictl", "runc", "crun",         \
 		"containerd", "dockerd", "needrestart", "apport", "sosreport"
+/* ps opens every environment, whether it will print it or not. */
+#define PROCESS_VIEWERS                                                                            \
+	"ps", "top", "htop", "btop", "atop", "pgrep", "pkill", "pidof", "pstree", "lsof", "fuser", \
+		"systemctl", "systemd-analyze", "systemd-cgls", "systemd-cgtop"
 #define ACCOUNT_READERS                                                                            \
 	"login", "su", "sudo", "sudo-rs", "doas", "passwd", "chpasswd", "chgpasswd", "chage",      \
 		"chsh", "chfn", "gpasswd", "newusers", "useradd", "userdel", "usermod",            \
@@ -55,6 +59,7 @@ static const struct secret secrets[] = {
 		.techniques = LIST("T1003.007"),
 		.paths = LIST("/proc/*/environ", "/proc/*/task/*/environ"),
 		.readers = LIST(ENVIRON_READERS),
+		.viewers = LIST(PROCESS_VIEWERS),
 		.lineages = LIST(),
 	},
 	{

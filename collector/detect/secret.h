@@ -13,6 +13,9 @@ struct secret {
 		*paths; /* '*' is any run within a component; a leading "**" any directory */
 	/* Last components of programs that may: in a system directory, owned by root. */
 	const char *const *readers;
+	/* The same, but only for a person who is there: not for whoever commands them from outside.
+	 * NULL: none. */
+	const char *const *viewers;
 	/* The same of ancestors: what they start may. */
 	const char *const *lineages;
 };

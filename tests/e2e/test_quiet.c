@@ -84,7 +84,8 @@ static const struct scenario terminal = {
 };
 static const struct scenario packages = {
 	.argv = {"benign/packages.sh"},
-	.decisive = {EXEC("dpkg", ENDPOINT_KIND_NONE, -1), EXEC("apt-get", ENDPOINT_KIND_NONE, -1)},
+	.decisive = {EXEC("dpkg", ENDPOINT_KIND_NONE, -1), EXEC("apt-get", ENDPOINT_KIND_NONE, -1),
+		     EXEC("ps", ENDPOINT_KIND_NONE, -1)},
 };
 static const struct scenario build = {
 	.argv = {"benign/build.sh"},

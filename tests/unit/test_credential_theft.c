@@ -217,6 +217,9 @@ static void a_theft_below_a_reverse_shell_is_critical(void **state)
 		   -EACCES);
 	story_tell(s, 64);
 	assert_string_equal(s->alerts[2]->msg.severity, "high");
+	story_open(s, story_spawn(s, sh, "/usr/bin/ps", ARGS("ps", "e"), FDS()), "/proc/1/environ", 3);
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 4);
 }
 
 static void root_s_scheduled_copies_are_medium(void **state)
@@ -281,6 +284,15 @@ static void who_has_none_is_reported(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		assert_int_equal(reads("/usr/bin/cat", ARGS("cat"), paths[i]), 1);
+}
+
+static void a_person_s_ps_is_silent(void **state)
+{
+	(void)state;
+	assert_int_equal(reads("/usr/bin/ps", ARGS("ps", "-ef"), "/proc/1/environ"), 0);
+	assert_int_equal(reads("/usr/bin/systemctl", ARGS("systemctl"), "/proc/1/environ"), 0);
+	assert_int_equal(reads("/tmp/ps", ARGS("ps"), "/proc/1/environ"), 1);
+	assert_int_equal(reads("/usr/bin/ps", ARGS("ps"), "/etc/shadow"), 1);
 }
 
 static void a_trusted_name_elsewhere_is_reported(void **state)
@@ -394,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_not_there_or_only_written_is_silent),
 		cmocka_unit_test(a_package_s_script_may_read_shadow),
 		cmocka_unit_test(one_s_own_environment_is_silent),
+		cmocka_unit_test(a_person_s_ps_is_silent),
 		cmocka_unit_test(a_workload_s_own_token_is_silent),
 		cmocka_unit_test(an_entry_script_that_reads_its_token_is_silent),
 		cmocka_unit_test(a_shell_of_the_application_that_reads_the_token_is_reported),
