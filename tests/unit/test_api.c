@@ -1,6 +1,8 @@
 /* Reflection, health, Fleet and HTTP as clients see them: over mTLS, and over a plain socket. */
 #include "tests/unit/peer.h"
 
+#include <stdatomic.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,7 +33,7 @@ struct fixture {
 	struct reflection *reflection;
 	const struct listen_method *tables[4];
 	struct rpc_client *client;
-	bool ready;
+	atomic_bool ready;
 };
 
 static int setup(void **state)
@@ -322,7 +324,7 @@ static void more_nodes_than_the_table_holds_push_out_the_oldest(void **state)
 
 static bool is_ready(void *ctx)
 {
-	return ((struct fixture *)ctx)->ready;
+	return atomic_load(&((struct fixture *)ctx)->ready);
 }
 
 /* The status that a GET answers with. */
@@ -353,7 +355,7 @@ static void http_answers_probes_and_nothing_else(void **state)
 
 	assert_int_equal(http_new(&config, &http, &e), 0);
 	assert_int_equal(get(http_port(http), "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"), 503);
-	f->ready = true;
+	atomic_store(&f->ready, true);
 	assert_int_equal(get(http_port(http), "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
 	assert_int_equal(get(http_port(http), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
 	assert_int_equal(get(http_port(http), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), 200);

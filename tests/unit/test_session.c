@@ -51,6 +51,30 @@ static void submit(void *ctx, struct intake_item *item)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+static void set_full(struct fixture *f, bool full)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->full = full;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+static int taken(struct fixture *f)
+{
+	int n;
+
+	(void)pthread_mutex_lock(&f->lock);
+	n = f->count;
+	(void)pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+static void assert_boot(struct fixture *f, int item, const char *boot_id)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	assert_string_equal(f->items[item]->boot_id, boot_id);
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
 static void synced(void *ctx, uint64_t position)
 {
 	struct fixture *f = (struct fixture *)ctx;
@@ -306,7 +330,7 @@ static void a_batch_that_claims_another_node_is_refused_and_counted(void **state
 	send_batch(f, &a, 100, "n2");
 	expect_closed(&a, LISTEN_PERMISSION_DENIED, "the batch names another node");
 	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"other_node\"}"), 1);
-	assert_int_equal(f->count, 0);
+	assert_int_equal(taken(f), 0);
 	agent_close(&a);
 }
 
@@ -330,7 +354,7 @@ static void garbage_and_cut_batches_end_the_stream(void **state)
 	}
 	assert_true(ended > 5);
 	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"garbage\"}"), ended);
-	assert_int_equal(f->count, 0);
+	assert_int_equal(taken(f), 0);
 }
 
 /* ---- told to send less, and to open an epoch ---------------------------------------------------- */
@@ -342,13 +366,6 @@ static void expect_throttle(struct agent *a, uint32_t max_in_flight)
 	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_THROTTLE);
 	assert_int_equal(m->throttle->max_batches_in_flight, max_in_flight);
 	nightjar__v1__collector_message__free_unpacked(m, NULL);
-}
-
-static void set_full(struct fixture *f, bool full)
-{
-	(void)pthread_mutex_lock(&f->lock);
-	f->full = full;
-	(void)pthread_mutex_unlock(&f->lock);
 }
 
 static void a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again(void **state)
@@ -431,8 +448,8 @@ static void batches_are_acknowledged_once_they_are_on_disk(void **state)
 	send_batch(f, &a, 101, "");
 	expect_ack(&a, 101);
 	assert_true(counted(f, "nightjar_journal_syncs_total") >= 1);
-	assert_int_equal(f->count, 2);
-	assert_string_equal(f->items[0]->boot_id, "boot-1");
+	assert_int_equal(taken(f), 2);
+	assert_boot(f, 0, "boot-1");
 	node = nodes_find(f->nodes, "n1");
 	assert_non_null(node);
 	assert_int_equal(node->synced_seq, 101);
@@ -453,7 +470,7 @@ static void a_batch_that_comes_twice_is_worked_on_once(void **state)
 	expect_ack(&a, 100); /* again: the agent has missed it */
 	send_batch(f, &a, 101, "n1");
 	expect_ack(&a, 101);
-	assert_int_equal(f->count, 2);
+	assert_int_equal(taken(f), 2);
 	assert_int_equal(counted(f, "nightjar_intake_batches_total{result=\"duplicate\"}"), 1);
 	agent_close(&a);
 }
@@ -470,8 +487,8 @@ static void after_a_reboot_the_same_numbers_are_new(void **state)
 	wire_encoder_new_epoch(f->encoder);
 	send_batch(f, &a, 100, "n1");
 	expect_ack(&a, 100);
-	assert_int_equal(f->count, 2);
-	assert_string_equal(f->items[1]->boot_id, "boot-2");
+	assert_int_equal(taken(f), 2);
+	assert_boot(f, 1, "boot-2");
 	agent_close(&a);
 }
 
@@ -489,7 +506,7 @@ static void a_batch_of_an_unknown_epoch_asks_for_a_new_one(void **state)
 	m = receive(&a);
 	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_NEED_EPOCH);
 	nightjar__v1__collector_message__free_unpacked(m, NULL);
-	assert_int_equal(f->count, 1);
+	assert_int_equal(taken(f), 1);
 	wire_encoder_new_epoch(f->encoder);
 	send_batch(f, &a, 100, "n1");
 	expect_ack(&a, 100);
@@ -529,7 +546,7 @@ static void when_the_worker_is_full_the_stream_waits_and_nothing_is_lost(void **
 	struct rpc_event event;
 	int i;
 
-	f->full = true;
+	set_full(f, true);
 	for (i = 0; i < 3; i++)
 		send_batch(f, &a, 100 + (uint64_t)i, "n1");
 	/* Only the first can have been read: then the stream is not read on. */
@@ -538,13 +555,11 @@ static void when_the_worker_is_full_the_stream_waits_and_nothing_is_lost(void **
 	while (event.kind == RPC_EVENT_SENT);
 	assert_int_equal(event.kind, RPC_EVENT_TIMEOUT);
 	assert_int_equal(counted(f, "nightjar_intake_parked_total"), 1);
-	assert_int_equal(f->count, 0);
-	(void)pthread_mutex_lock(&f->lock);
-	f->full = false;
-	(void)pthread_mutex_unlock(&f->lock);
+	assert_int_equal(taken(f), 0);
+	set_full(f, false);
 	intake_retry(f->intake);
 	expect_ack(&a, 102);
-	assert_int_equal(f->count, 3);
+	assert_int_equal(taken(f), 3);
 	agent_close(&a);
 }
 
@@ -553,20 +568,18 @@ static void a_stream_that_ends_while_it_waits_takes_its_batch_along(void **state
 	struct fixture *f = (struct fixture *)*state;
 	struct agent a = greeted(f, "boot-1"), b;
 
-	f->full = true;
+	set_full(f, true);
 	send_batch(f, &a, 100, "n1");
 	while (counted(f, "nightjar_intake_parked_total") == 0)
 		(void)sched_yield();
 	b = greeted(f, "boot-1");
 	agent_close(&a);
-	(void)pthread_mutex_lock(&f->lock);
-	f->full = false;
-	(void)pthread_mutex_unlock(&f->lock);
+	set_full(f, false);
 	intake_retry(f->intake);
 	wire_encoder_new_epoch(f->encoder);
 	send_batch(f, &b, 100, "n1");
 	expect_ack(&b, 100);
-	assert_int_equal(f->count, 1);
+	assert_int_equal(taken(f), 1);
 	agent_close(&b);
 }
 
@@ -581,13 +594,13 @@ static void after_a_restart_the_journal_is_worked_on_again_and_duplicates_are_kn
 	agent_close(&a);
 	unbuild(f);
 	build(f);
-	assert_int_equal(f->count, 2);
+	assert_int_equal(taken(f), 2);
 	a = greeted(f, "boot-1");
 	send_batch(f, &a, 101, "n1");
 	expect_ack(&a, 101);
 	send_batch(f, &a, 102, "n1"); /* of the epoch that the journal has opened */
 	expect_ack(&a, 102);
-	assert_int_equal(f->count, 3);
+	assert_int_equal(taken(f), 3);
 	agent_close(&a);
 }
 
