@@ -13,6 +13,7 @@ struct batch {
 	uint32_t event_count;
 	uint64_t opened_ns;
 	uint64_t closed_ns; /* the last one */
+	uint64_t due_ns;    /* when the schedule would have the next one */
 	uint64_t checked_ns;
 	uint64_t epoch_ns;  /* when the present epoch began */
 	int64_t wall_offset_ns;
@@ -135,6 +136,7 @@ static void close_batch(struct batch *b, uint64_t now_ns)
 		write_pending(b);
 	b->open = false;
 	b->closed_ns = now_ns;
+	b->due_ns = (b->due_ns > now_ns ? b->due_ns : now_ns) + b->config.interval_ns;
 	out.counts = b->counts;
 	if (wire_encode_parts(b->enc, &out.parts) < 0) {
 		note_counts(b, LOSS_REASON_QUEUE, &b->counts);
@@ -196,27 +198,34 @@ void batch_flush(struct batch *b, uint64_t now_ns)
 	close_batch(b, now_ns);
 }
 
+/* From when on the next batch may be closed that is neither full nor old. */
+static uint64_t allowed_ns(const struct batch *b)
+{
+	uint64_t advance = BATCH_BURST * b->config.interval_ns;
+
+	return b->due_ns > advance ? b->due_ns - advance : 0;
+}
+
 void batch_turn(struct batch *b, uint64_t now_ns)
 {
-	bool rested = now_ns - b->closed_ns >= b->config.interval_ns;
+	bool allowed = now_ns >= allowed_ns(b);
 	bool aged = b->open && now_ns - b->opened_ns >= b->config.age_ns;
 
 	b->checked_ns = now_ns;
-	if (aged || (rested && spool_unsent(b->config.spool) == 0))
+	if (aged || (allowed && spool_unsent(b->config.spool) == 0))
 		batch_flush(b, now_ns);
 }
 
 uint64_t batch_deadline_ns(const struct batch *b)
 {
-	/* A batch that is held back only by an earlier one is looked at again after another interval. */
-	uint64_t from = b->closed_ns > b->checked_ns ? b->closed_ns : b->checked_ns;
 	uint64_t age = (b->open ? b->opened_ns : b->closed_ns) + b->config.age_ns;
-	uint64_t next = from + b->config.interval_ns;
+	uint64_t next = allowed_ns(b);
 
-	if (b->closed_ns + b->config.interval_ns > b->checked_ns)
-		next = b->closed_ns + b->config.interval_ns;
 	if (!has_content(b))
 		return 0;
+	/* A batch that is held back only by an earlier one is looked at again after another interval. */
+	if (next <= b->checked_ns)
+		next = b->checked_ns + b->config.interval_ns;
 	return next < age ? next : age;
 }
 

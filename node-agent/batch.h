@@ -1,9 +1,10 @@
 /* Events into batches: at once when little happens, full ones when much does.
  *
- * A batch is closed when it is full (events or bytes), at the end of a turn when the last one was
- * closed at least `interval` ago and nothing waits to be sent, and in any case when its oldest event
- * has waited for `age`. So a single event leaves within its turn, a steady stream makes at most one
- * batch per interval, and behind a slow uplink batches fill up.
+ * A batch is closed when it is full (events or bytes), at the end of a turn when its turn in the
+ * schedule has come and nothing waits to be sent, and in any case when its oldest event has waited for
+ * `age`. The schedule is one batch per `interval`, of which BATCH_BURST may be taken in advance. So
+ * the few events of one act (connect, dup, exec) leave each within its turn, a steady stream makes
+ * one batch per interval, and behind a slow uplink batches fill up.
  *
  * One thread. No clock: the loop passes its turn's time (boot clock) in. */
 #pragma once
@@ -12,6 +13,8 @@
 #include "common/event.h"
 #include "common/wire.h"
 #include "node-agent/spool.h"
+
+#define BATCH_BURST 4U /* an attack's decisive calls come within a millisecond or two */
 
 struct batch;
 

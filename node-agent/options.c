@@ -42,7 +42,7 @@ static const struct opt rows[] = {
 	{.key = "batch.bytes", .type = OPT_SIZE, .offset = AT(batch_bytes), .reloadable = true, .fallback = "256KiB",
 	 .min = 1024, .max = 1 << 20, .help = "bytes in a full batch"},
 	{.key = "batch.interval", .type = OPT_DURATION, .offset = AT(batch_interval_ns), .reloadable = true, .fallback = "1ms",
-	 .max = SEC, .help = "least time between two batches that are not full"},
+	 .max = SEC, .help = "time between two batches that are not full, a few in a row excepted"},
 	{.key = "batch.age", .type = OPT_DURATION, .offset = AT(batch_age_ns), .reloadable = true, .fallback = "5ms",
 	 .min = 1, .max = 10 * SEC, .help = "longest time that an event waits for its batch to fill"},
 	{.key = "uplink.memory", .type = OPT_SIZE, .offset = AT(uplink_memory_bytes), .fallback = "2MiB",
