@@ -431,9 +431,11 @@ static void a_busy_agent_gives_signs_of_life_too(void **state)
 		else
 			(void)sched_yield();
 	}
+	(void)pthread_mutex_lock(&n->f->lock);
 	assert_true(n->f->rss_bytes > 0 && n->f->cpu_ns > 0);
 	assert_true(n->f->batches > 0);
 	assert_int_equal(n->f->bad + n->f->stale, 0);
+	(void)pthread_mutex_unlock(&n->f->lock);
 }
 
 static void garbage_from_the_collector_ends_the_connection(void **state)
