@@ -14,7 +14,7 @@
 #include "common/wire.h"
 #include "node-agent/spool.h"
 
-#define BATCH_BURST 4U /* an attack's decisive calls come within a millisecond or two */
+#define BATCH_BURST 8U /* connect, established, three dups and an exec come within a millisecond */
 
 struct batch;
 

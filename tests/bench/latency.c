@@ -26,6 +26,7 @@
 
 #define ATTACKS_DEFAULT 200
 #define DEADLINE_MS	3000
+#define REST_MS		50 /* between attacks: each meets an agent that has gone back to sleep */
 #define TOPIC		"nightjar.alerts"
 #define PARTITIONS_MAX	64
 
@@ -88,20 +89,25 @@ static rd_kafka_t *consumer_new(const char *brokers)
 	return rk;
 }
 
-static bool is_shell_of(const rd_kafka_message_t *message, pid_t pid)
+/* *ret_detected_ns: when the product, by its own clock, had the verdict. */
+static bool is_shell_of(const rd_kafka_message_t *message, pid_t pid, uint64_t *ret_detected_ns)
 {
 	json_t *alert = json_loadb(message->payload, message->len, 0, NULL);
 	const char *rule = json_string_value(json_object_get(alert, "rule"));
 	json_int_t found =
 		json_integer_value(json_object_get(json_object_get(alert, "process"), "pid"));
+	const char *detected =
+		json_string_value(json_object_get(json_object_get(alert, "timing"), "detected_ns"));
 	bool is = rule && strcmp(rule, "reverse_shell") == 0 && found == pid;
 
+	if (is)
+		*ret_detected_ns = detected ? strtoull(detected, NULL, 10) : 0;
 	json_decref(alert);
 	return is;
 }
 
 /* Wall clock when the record of pid's alert was there; 0 when none came in time. */
-static uint64_t await_record(rd_kafka_t *rk, pid_t pid)
+static uint64_t await_record(rd_kafka_t *rk, pid_t pid, uint64_t *ret_detected_ns)
 {
 	uint64_t deadline = clock_monotonic_ns() + DEADLINE_MS * NS_PER_MS;
 
@@ -112,7 +118,7 @@ static uint64_t await_record(rd_kafka_t *rk, pid_t pid)
 
 		if (!message)
 			continue;
-		is = !message->err && is_shell_of(message, pid);
+		is = !message->err && is_shell_of(message, pid, ret_detected_ns);
 		rd_kafka_message_destroy(message);
 		if (is)
 			return now;
@@ -140,11 +146,11 @@ static void become_shell(uint16_t port, volatile uint64_t *ret_at)
 	_exit(1);
 }
 
-/* Milliseconds from execve to the record, negative when none came. */
-static double attack(rd_kafka_t *rk, volatile uint64_t *at)
+/* Milliseconds from execve to the record and to the verdict; negative when none came. */
+static double attack(rd_kafka_t *rk, volatile uint64_t *at, double *ret_verdict_ms)
 {
 	struct attacker attacker;
-	uint64_t seen;
+	uint64_t seen, detected = 0;
 	pid_t pid;
 
 	if (attacker_start(ATTACKER_SHELL, &attacker) < 0)
@@ -153,30 +159,37 @@ static double attack(rd_kafka_t *rk, volatile uint64_t *at)
 	pid = fork();
 	if (pid == 0)
 		become_shell(attacker.port, at);
+	/* The attacker talks to the shell meanwhile: waiting for it first would be in the figure. */
+	seen = pid < 0 ? 0 : await_record(rk, pid, &detected);
 	if (pid < 0 || !attacker_got_shell(&attacker, DEADLINE_MS))
 		bench_die("the attack itself failed");
-	seen = await_record(rk, pid);
 	attacker_stop(&attacker);
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
+	*ret_verdict_ms = (double)(detected - *at) / 1e6;
 	return seen ? (double)(seen - *at) / 1e6 : -1;
 }
 
 struct outcome {
 	double *ms;
+	double *verdict_ms;
 	size_t detected;
 	size_t attacks;
 };
 
 static void measure(rd_kafka_t *rk, volatile uint64_t *at, size_t attacks, struct outcome *ret_o)
 {
-	struct outcome o = {.ms = calloc(attacks, sizeof(double)), .attacks = attacks};
+	struct outcome o = {.ms = calloc(attacks, sizeof(double)),
+			    .verdict_ms = calloc(attacks, sizeof(double)),
+			    .attacks = attacks};
 
-	if (!o.ms)
+	if (!o.ms || !o.verdict_ms)
 		bench_die("no memory");
 	for (size_t i = 0; i < attacks; i++) {
-		double ms = attack(rk, at);
+		double ms;
 
+		(void)poll(NULL, 0, REST_MS);
+		ms = attack(rk, at, &o.verdict_ms[o.detected]);
 		if (ms >= 0)
 			o.ms[o.detected++] = ms;
 	}
@@ -186,7 +199,9 @@ static void measure(rd_kafka_t *rk, volatile uint64_t *at, size_t attacks, struc
 static void print_quiet(struct outcome *o)
 {
 	bench_print("latency", "kafka_p50_ms", bench_quantile(o->ms, o->detected, 0.5), "ms",
-		    o->detected, "execve to record at a consumer, quiet");
+		    o->detected, "execve to record at a consumer, quiet, an attack every 50 ms");
+	bench_print("latency", "verdict_p50_ms", bench_quantile(o->verdict_ms, o->detected, 0.5), "ms",
+		    o->detected, "execve to the verdict, by the product's own clock; the rest is Kafka's way");
 	bench_print("latency", "kafka_p99_ms", bench_quantile(o->ms, o->detected, 0.99), "ms",
 		    o->detected, "");
 	bench_print("latency", "kafka_max_ms", bench_quantile(o->ms, o->detected, 1), "ms",
@@ -215,6 +230,7 @@ int main(int argc, char **argv)
 		mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	_cleanup_(dev_freep) struct dev *dev = NULL;
 	struct outcome quiet, loaded;
+	double first;
 	struct err e = {0};
 	rd_kafka_t *rk;
 	int out[2];
@@ -225,7 +241,7 @@ int main(int argc, char **argv)
 	if (dev_start(&options, &dev, &e) < 0)
 		bench_die("%s", e.text);
 	rk = consumer_new(brokers);
-	(void)attack(rk, at); /* the first record also pays for connections and metadata */
+	(void)attack(rk, at, &first); /* the first record also pays for connections and metadata */
 	measure(rk, at, attacks, &quiet);
 	print_quiet(&quiet);
 	for (int i = 0; i < 2; i++)
@@ -237,7 +253,9 @@ int main(int argc, char **argv)
 		(void)close(out[i]);
 	}
 	free(quiet.ms);
+	free(quiet.verdict_ms);
 	free(loaded.ms);
+	free(loaded.verdict_ms);
 	rd_kafka_consumer_close(rk);
 	rd_kafka_destroy(rk);
 	return 0;

@@ -173,8 +173,8 @@ static void the_first_events_of_an_act_do_not_wait_for_each_other(void **state)
 	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
 
 	(void)state;
-	assert_int_equal(stream(d, 0, 500), 1 + BATCH_BURST);
-	assert_int_equal(stream(d, 500, 1000), 0);
+	assert_int_equal(stream(d, 0, 100 * (1 + BATCH_BURST)), 1 + BATCH_BURST);
+	assert_int_equal(stream(d, 100 * (1 + BATCH_BURST), 1000), 0);
 	assert_int_equal(batch_deadline_ns(d->batch), T0 + NS_PER_MS);
 	desk_free(d);
 }
