@@ -363,8 +363,9 @@ void intake_tick(struct intake *in)
 	struct parked *p;
 
 	nodes_lock(in->config.nodes);
+	/* What an older stream has left says nothing of the present one. */
 	for (p = in->parked; p; p = p->next)
-		if (++p->ticks >= INTAKE_THROTTLE_TICKS)
+		if (p->call == p->item->node->call && ++p->ticks >= INTAKE_THROTTLE_TICKS)
 			throttle(in, p->item->node);
 	at = &in->throttled;
 	while ((node = *at)) {
