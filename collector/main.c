@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 	if (action < 0)
 		return fail(EXIT_USAGE, &e);
 	if (o.log_level)
-		log_init("nightjar-collector", collector_options_log_level(&o));
+		log_init("nightjar-collector", log_level_of(o.log_level));
 	status = act(action, &o, replay, argc, argv);
 	collector_options_done(&o);
 	return status;

@@ -176,16 +176,6 @@ void collector_options_detect(const struct options *o, struct detect_options *re
 	ret_detect->repeat_window_ns = o->repeat_window_ns;
 }
 
-enum log_level collector_options_log_level(const struct options *o)
-{
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-	unsigned int i;
-
-	for (i = 0; i < 3 && strcmp(o->log_level, names[i]) != 0; i++)
-		;
-	return (enum log_level)i;
-}
-
 void collector_options_done(struct options *o)
 {
 	optable_done(&collector_options, o);

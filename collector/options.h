@@ -3,7 +3,6 @@
 
 #include "collector/detect/detect.h"
 #include "collector/sink/sink_options.h"
-#include "common/log.h"
 #include "common/optable.h"
 
 struct options {
@@ -34,5 +33,4 @@ extern const struct optable collector_options;
 int collector_options_load(int argc, char **argv, struct options *ret_options, const char **ret_replay,
 		 struct err *e) must_check;
 void collector_options_detect(const struct options *o, struct detect_options *ret_detect);
-enum log_level collector_options_log_level(const struct options *o);
 void collector_options_done(struct options *o);

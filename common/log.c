@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -44,6 +45,14 @@ void log_line(const char *head, const char *fmt, va_list ap)
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)used) < 0)
 		return; /* stderr is gone: there is nobody left to tell */
+}
+
+enum log_level log_level_of(const char *name)
+{
+	for (int level = LOG_LEVEL_ERROR; name && level <= LOG_LEVEL_DEBUG; level++)
+		if (strcmp(level_names[level], name) == 0)
+			return (enum log_level)level;
+	return LOG_LEVEL_INFO;
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -13,6 +13,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /* Names the program and the most detailed level that is written. Call once, before any thread. */
 void log_init(const char *program, enum log_level max);
 void log_set_level(enum log_level max); /* any thread, any time */
+/* The level of this name, as log.level has it; info for NULL and for anything else. */
+enum log_level log_level_of(const char *name);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

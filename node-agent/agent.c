@@ -233,7 +233,7 @@ static void reload(struct agent *a)
 	}
 	log_info("log.level and batch.* are in force as they are read now; certificates are read at each "
 		 "connection; other options need a restart");
-	log_set_level(options_log_level(&fresh));
+	log_set_level(log_level_of(fresh.log_level));
 	limits = batch_limits(&fresh);
 	if (a->batch)
 		batch_set_limits(a->batch, &limits);

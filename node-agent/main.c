@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 		log_error("%s", e.text);
 		return EXIT_USAGE;
 	}
-	log_set_level(options_log_level(&settings));
+	log_set_level(log_level_of(settings.log_level));
 	code = action == OPT_RUN ? run(&settings, mode, argv, &e) : EXIT_CLEAN;
 	if (action == OPT_CHECK_CONFIG && mode == AGENT_RUN)
 		code = check(&settings, &e);

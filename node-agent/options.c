@@ -155,16 +155,6 @@ int options_identify(struct agent_settings *settings, struct err *e)
 	return r < 0 ? r : agree(&settings->node_cluster, "node.cluster", id.cluster, cert, e);
 }
 
-enum log_level options_log_level(const struct agent_settings *settings)
-{
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-
-	for (int level = LOG_LEVEL_ERROR; settings->log_level && level <= LOG_LEVEL_DEBUG; level++)
-		if (strcmp(names[level], settings->log_level) == 0)
-			return (enum log_level)level;
-	return LOG_LEVEL_INFO;
-}
-
 void options_done(struct agent_settings *settings)
 {
 	optable_done(&agent_options, settings);

@@ -1,7 +1,6 @@
 /* What a node's agent is told: one row an option, see common/optable.h. */
 #pragma once
 
-#include "common/log.h"
 #include "common/optable.h"
 
 struct agent_settings {
@@ -42,5 +41,4 @@ int options_check_uplink(const struct agent_settings *settings, struct err *e) m
 /* Takes the node's and the cluster's name from the certificate, where they are not set. -EINVAL with the
  * sentence when it is not a node's or names others. */
 int options_identify(struct agent_settings *settings, struct err *e) must_check;
-enum log_level options_log_level(const struct agent_settings *settings); /* info when not set */
 void options_done(struct agent_settings *settings);
