@@ -8,6 +8,24 @@ static const char *const event_names[EVENT_KIND_MAX] = {
 	[EVENT_KIND_LISTEN] = "listen",	    [EVENT_KIND_ACCEPT] = "accept",
 	[EVENT_KIND_OPEN] = "open",	    [EVENT_KIND_DUP] = "dup",
 	[EVENT_KIND_PIPE] = "pipe",	    [EVENT_KIND_CRED] = "cred",
+	[EVENT_KIND_EXEC_FAILED] = "exec_failed", [EVENT_KIND_UNLINK] = "unlink",
+	[EVENT_KIND_RENAME] = "rename",	    [EVENT_KIND_LINK] = "link",
+	[EVENT_KIND_CHMOD] = "chmod",	    [EVENT_KIND_CHOWN] = "chown",
+	[EVENT_KIND_UTIME] = "utime",	    [EVENT_KIND_TRUNCATE] = "truncate",
+	[EVENT_KIND_MKDIR] = "mkdir",	    [EVENT_KIND_MKNOD] = "mknod",
+	[EVENT_KIND_MOUNT] = "mount",	    [EVENT_KIND_UMOUNT] = "umount",
+	[EVENT_KIND_ROOT] = "root",	    [EVENT_KIND_SOCKET] = "socket",
+	[EVENT_KIND_BIND] = "bind",	    [EVENT_KIND_SEND] = "send",
+	[EVENT_KIND_RECEIVE] = "receive",   [EVENT_KIND_DNS] = "dns",
+	[EVENT_KIND_FIRST_BYTES] = "first_bytes", [EVENT_KIND_PASS] = "pass",
+	[EVENT_KIND_NAMESPACE] = "namespace", [EVENT_KIND_PTRACE] = "ptrace",
+	[EVENT_KIND_PROCESS_VM] = "process_vm", [EVENT_KIND_MODULE] = "module",
+	[EVENT_KIND_BPF] = "bpf",	    [EVENT_KIND_PERF] = "perf",
+	[EVENT_KIND_USERFAULTFD] = "userfaultfd", [EVENT_KIND_KEYCTL] = "keyctl",
+	[EVENT_KIND_MEMFD] = "memfd",	    [EVENT_KIND_MEMORY_EXEC] = "memory_exec",
+	[EVENT_KIND_SIGNAL] = "signal",	    [EVENT_KIND_SPLICE] = "splice",
+	[EVENT_KIND_IO_URING] = "io_uring", [EVENT_KIND_CGROUP] = "cgroup",
+	[EVENT_KIND_CPU] = "cpu",	    [EVENT_KIND_PRCTL] = "prctl",
 };
 
 static const char *const endpoint_names[ENDPOINT_KIND_MAX] = {
@@ -17,6 +35,13 @@ static const char *const endpoint_names[ENDPOINT_KIND_MAX] = {
 	[ENDPOINT_KIND_PTY_MASTER] = "pty_master", [ENDPOINT_KIND_PTY_SLAVE] = "pty_slave",
 	[ENDPOINT_KIND_SOCKET_OTHER] = "socket",
 };
+
+const struct event_detail *event_detail(const struct event *event)
+{
+	static const struct event_detail none = {.call = "", .path2 = "", .raw_path2 = "", .text = ""};
+
+	return event->detail ? event->detail : &none;
+}
 
 const char *event_kind_name(enum event_kind kind)
 {
@@ -39,8 +64,15 @@ uint16_t event_kind_endpoints(enum event_kind kind)
 	case EVENT_KIND_LISTEN:
 	case EVENT_KIND_ACCEPT:
 	case EVENT_KIND_DUP:
+	case EVENT_KIND_BIND:
+	case EVENT_KIND_SEND:
+	case EVENT_KIND_RECEIVE:
+	case EVENT_KIND_DNS:
+	case EVENT_KIND_FIRST_BYTES:
+	case EVENT_KIND_PASS:
 		return 1;
 	case EVENT_KIND_PIPE:
+	case EVENT_KIND_SPLICE:
 		return 2;
 	default:
 		return 0;

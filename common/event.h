@@ -25,8 +25,56 @@ enum event_kind {
 	EVENT_KIND_DUP = 10,	    /* endpoints[0] is behind its fd now; old_fd */
 	EVENT_KIND_PIPE = 11,	    /* endpoints[0..1]: pipe and socketpair */
 	EVENT_KIND_CRED = 12,	    /* creds after the call, result */
+	/* From here on the detail tells more. */
+	EVENT_KIND_EXEC_FAILED = 13, /* path, raw_path, data: arguments; result: -errno */
+	EVENT_KIND_UNLINK = 14,	     /* path, raw_path, file; rmdir too */
+	EVENT_KIND_RENAME = 15,	     /* path → path2, raw_path → raw_path2, file */
+	EVENT_KIND_LINK = 16,	     /* path: the new name, path2: what it leads to; symlink too */
+	EVENT_KIND_CHMOD = 17,	     /* path, file after the call, args */
+	EVENT_KIND_CHOWN = 18,	     /* path, file after the call, args */
+	EVENT_KIND_UTIME = 19,	     /* path, file */
+	EVENT_KIND_TRUNCATE = 20,    /* path, file, args */
+	EVENT_KIND_MKDIR = 21,	     /* path, file, args */
+	EVENT_KIND_MKNOD = 22,	     /* path, file, args */
+	EVENT_KIND_MOUNT = 23,	     /* path: where, path2 or raw_path2: what, text: type, args */
+	EVENT_KIND_UMOUNT = 24,	     /* path, args */
+	EVENT_KIND_ROOT = 25,	     /* path: the new root; chroot and pivot_root */
+	EVENT_KIND_SOCKET = 26,	     /* args: domain, type, protocol; endpoints[0] */
+	EVENT_KIND_BIND = 27,	     /* endpoints[0] */
+	EVENT_KIND_SEND = 28,	     /* endpoints[0], remote: the destination; result: bytes */
+	EVENT_KIND_RECEIVE = 29,     /* endpoints[0], remote: the source; result: bytes */
+	EVENT_KIND_DNS = 30,	     /* endpoints[0], text: the name, args[0]: query type, data: message */
+	EVENT_KIND_FIRST_BYTES = 31, /* endpoints[0], data */
+	EVENT_KIND_PASS = 32,	     /* endpoints that arrived; target: from whom, for pidfd_getfd */
+	EVENT_KIND_NAMESPACE = 33,   /* namespaces after the call, args; setns, unshare, clone */
+	EVENT_KIND_PTRACE = 34,	     /* target, args[0]: request */
+	EVENT_KIND_PROCESS_VM = 35,  /* target, result: bytes */
+	EVENT_KIND_MODULE = 36,	     /* text: name, path: of its file, data: parameters */
+	EVENT_KIND_BPF = 37,	     /* args[0]: command, text: name of what was made */
+	EVENT_KIND_PERF = 38,	     /* args: type, config, pid, cpu, flags */
+	EVENT_KIND_USERFAULTFD = 39, /* args[0]: flags */
+	EVENT_KIND_KEYCTL = 40,	     /* args, text: description */
+	EVENT_KIND_MEMFD = 41,	     /* text: name, args, file */
+	EVENT_KIND_MEMORY_EXEC = 42, /* args: address, length, protection; path, file: what is mapped */
+	EVENT_KIND_SIGNAL = 43,	     /* target, args: pid, signal */
+	EVENT_KIND_SPLICE = 44,	     /* endpoints[0] → endpoints[1], result: bytes */
+	EVENT_KIND_IO_URING = 45,    /* a ring was set up; args */
+	EVENT_KIND_CGROUP = 46,	     /* path, text: "mkdir", "rmdir" */
+	EVENT_KIND_CPU = 47,	     /* args[0]: ns of CPU time in the last args[1] ns */
+	EVENT_KIND_PRCTL = 48,	     /* args, text: new name of the process */
 	EVENT_KIND_MAX
 };
+
+/* event.marks: what may be wrong with an event, or what was special about the call. Values as in
+ * bpf/abi.h. */
+#define EVENT_MARK_PATH_CUT   1	 /* components on the left are missing */
+#define EVENT_MARK_PATH2_CUT  2
+#define EVENT_MARK_RAW_CUT    4	 /* a raw argument is longer than what is here */
+#define EVENT_MARK_DATA_CUT   8
+#define EVENT_MARK_RACED      16 /* descriptors are shared, and the object does not fit the argument */
+#define EVENT_MARK_IO_URING   32 /* submitted through io_uring */
+#define EVENT_MARK_COMPAT     64 /* a 32-bit system call */
+#define EVENT_MARK_UNREADABLE 128 /* an argument could not be read */
 
 /* Values as in proto/nightjar/v1/event.proto and bpf/abi.h. */
 enum endpoint_kind {
@@ -74,8 +122,15 @@ struct endpoint {
 
 struct creds {
 	uint32_t uid, gid, euid, egid;
+	uint32_t suid, sgid;
 	uint64_t cap_effective;
 	uint64_t cap_permitted;
+	uint64_t cap_inheritable;
+};
+
+/* Inode numbers; 0 unknown. pid is the one that children are born into. */
+struct namespaces {
+	uint32_t mnt, pid, net, user, uts, ipc, cgroup, time;
 };
 
 struct file_info {
@@ -127,7 +182,37 @@ struct process_def {
 	uint32_t tty;	  /* device number, 0 none */
 	uint32_t truncated; /* PROCESS_*_TRUNCATED */
 	const struct container_def *container; /* never NULL */
+	const char *comm;
+	const char *exe_raw; /* the file name that execve was given */
+	uint32_t pgid;
+	uint32_t vpid; /* as the process's own pid namespace numbers it */
+	uint32_t vpgid;
+	uint32_t exe_flags; /* PROCESS_EXE_* */
+	uint64_t exe_ctime_ns; /* wall clock */
+	uint64_t exe_mtime_ns;
+	struct namespaces namespaces;
 };
+
+#define PROCESS_EXE_WRITABLE 1 /* by the user that runs it */
+#define PROCESS_EXE_UPPER    2 /* in the upper layer of an overlay: not from the image */
+#define PROCESS_EXE_MEMFD    4
+
+#define EVENT_CALL_ARGS_MAX 6
+#define EVENT_DATA_MAX	    4096
+
+/* What only some kinds have. Strings are "" and the target is NULL where there is none. */
+struct event_detail {
+	const char *call; /* the system call, as "openat" */
+	const char *path2;
+	const char *raw_path2;
+	const char *text;
+	struct bytes data;
+	const struct process_def *target; /* whom it was done to */
+	uint64_t args[EVENT_CALL_ARGS_MAX]; /* of the call, where they were; addresses are 0 */
+	uint8_t arg_count;
+	struct namespaces namespaces;
+};
+
 
 struct event {
 	uint64_t seq;	  /* per node and boot, without gaps from the agent's start: agent.proto */
@@ -144,7 +229,16 @@ struct event {
 	struct file_info file; /* open; its path is what was opened */
 	const char *raw_path;  /* open: what was asked for */
 	struct creds creds;    /* cred */
+	uint32_t marks;	       /* EVENT_MARK_* */
+	const struct event_detail *detail; /* NULL: none; read it through event_detail */
+	/* More than 0: not an act, but a closed window of that many further acts which were all the
+	 * same as one that was reported before: the first at first_ns, the last at time_ns. */
+	uint64_t repeats;
+	uint64_t first_ns;
 };
+
+/* The event's detail, or one in which everything is absent: never NULL. */
+const struct event_detail *event_detail(const struct event *event);
 
 /* The name as it is written in JSON and steps: "exec", "connect"; "unknown" for anything else. */
 const char *event_kind_name(enum event_kind kind);

@@ -313,8 +313,12 @@ static int copy_image(struct wire_decoder *dec, const Nightjar__V1__ProcessDef *
 	p->arg_count = (uint16_t)def->n_args;
 	p->env_count = (uint16_t)def->n_env;
 	p->cwd = copy_text(dec->arena, def->cwd);
-	p->creds = (struct creds){def->uid,  def->gid,		def->euid,
-				  def->egid, def->cap_effective, def->cap_permitted};
+	p->creds = (struct creds){.uid = def->uid,
+				  .gid = def->gid,
+				  .euid = def->euid,
+				  .egid = def->egid,
+				  .cap_effective = def->cap_effective,
+				  .cap_permitted = def->cap_permitted};
 	p->loginuid = def->loginuid;
 	p->session = def->session;
 	p->tty = def->tty;
@@ -434,7 +438,12 @@ static int read_event(const struct wire_decoder *dec, const Nightjar__V1__Event 
 		.flags = in->flags,
 		.old_fd = in->old_fd,
 		.raw_path = dec->strings[in->raw_path],
-		.creds = {in->uid, in->gid, in->euid, in->egid, in->cap_effective, in->cap_permitted},
+		.creds = {.uid = in->uid,
+			  .gid = in->gid,
+			  .euid = in->euid,
+			  .egid = in->egid,
+			  .cap_effective = in->cap_effective,
+			  .cap_permitted = in->cap_permitted},
 	};
 	if (copy_file(arena, in->file, &out->file) < 0)
 		return -ENOMEM;

@@ -132,8 +132,14 @@ static void turn_file(const struct nj_file *from, struct file_info *ret_file)
 
 static struct creds turn_creds(const struct nj_creds *from)
 {
-	return (struct creds){from->uid,  from->gid,	       from->euid,
-			      from->egid, from->cap_effective, from->cap_permitted};
+	return (struct creds){
+		.uid = from->uid,
+		.gid = from->gid,
+		.euid = from->euid,
+		.egid = from->egid,
+		.cap_effective = from->cap_effective,
+		.cap_permitted = from->cap_permitted,
+	};
 }
 
 static void decode_fork(struct cursor *c, struct decoded *d)

@@ -39,7 +39,7 @@ static const struct process_def sample_shell = {
 	.env = sample_env,
 	.env_count = 1,
 	.cwd = "/srv/app",
-	.creds = {33, 34, 35, 36, 0x1ff, 0x3ff},
+	.creds = {.uid = 33, .gid = 34, .euid = 35, .egid = 36, .cap_effective = 0x1ff, .cap_permitted = 0x3ff},
 	.loginuid = LOGINUID_NONE,
 	.session = 4000,
 	.tty = 0x8803,
@@ -113,7 +113,7 @@ static inline struct event sample_event(enum event_kind kind, uint64_t seq)
 		.old_fd = -1,
 		.file = {"/etc/shadow", 9, 0x800001, 1, 0100600, 2, 1},
 		.raw_path = "../etc/shadow",
-		.creds = {1, 2, 3, 4, 5, 6},
+		.creds = {.uid = 1, .gid = 2, .euid = 3, .egid = 4, .cap_effective = 5, .cap_permitted = 6},
 	};
 
 	return event;
