@@ -202,14 +202,24 @@ static bool encode_event(struct recorder *r, struct recorded_node *n, const stru
 	return result == 0;
 }
 
+/* Begins a batch with what this one tells of containers: it may complete earlier ones. One that finds no
+ * room comes with the next epoch, whole. */
+static void begin_batch(struct recorded_node *n, const struct wire_batch *batch)
+{
+	wire_encode_begin(n->encoder);
+	for (uint32_t i = 0; i < batch->container_count; i++)
+		(void)!wire_encode_container(n->encoder, batch->containers[i]);
+}
+
 /* Lock held. */
 static void record(struct recorder *r, struct recorded_node *n, const struct stage1_batch *batch)
 {
 	const struct wire_batch *b = batch->batch;
-	bool begun = false;
+	bool begun = true;
 	uint32_t i;
 
 	enter_frame(r, n, batch);
+	begin_batch(n, b);
 	for (i = 0; i < b->event_count && r->writer; i++) {
 		if (!begun)
 			wire_encode_begin(n->encoder);

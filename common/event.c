@@ -1,4 +1,4 @@
-/* Names of kinds; see event.h. */
+/* Names of kinds, and how large a container is; see event.h. */
 #include "common/event.h"
 
 static const char *const event_names[EVENT_KIND_MAX] = {
@@ -77,4 +77,23 @@ uint16_t event_kind_endpoints(enum event_kind kind)
 	default:
 		return 0;
 	}
+}
+
+static size_t text_bytes(const char *text)
+{
+	return bytes_of_text(text).len;
+}
+
+size_t container_def_bytes(const struct container_def *c)
+{
+	size_t bytes = text_bytes(c->container_id) + text_bytes(c->pod_uid) + text_bytes(c->name) +
+		       text_bytes(c->image) + text_bytes(c->pod) + text_bytes(c->namespace) +
+		       text_bytes(c->cgroup) + text_bytes(c->image_id) + text_bytes(c->workload);
+
+	for (uint16_t i = 0; i < c->label_count; i++)
+		bytes += text_bytes(c->labels[i].key) + text_bytes(c->labels[i].value);
+	for (uint16_t i = 0; i < c->mount_count; i++)
+		bytes += text_bytes(c->mounts[i].source) + text_bytes(c->mounts[i].destination) +
+			 text_bytes(c->mounts[i].propagation);
+	return bytes;
 }

@@ -143,7 +143,24 @@ struct file_info {
 	uint32_t nlink; /* 0: deleted */
 };
 
-/* Everything "" and 0 on the host except cgroup. */
+struct container_label {
+	const char *key;
+	const char *value;
+};
+
+struct container_mount {
+	const char *source; /* on the node */
+	const char *destination;
+	const char *propagation; /* private, slave, shared */
+	bool readonly;
+};
+
+#define CONTAINER_LABELS_MAX 64
+#define CONTAINER_MOUNTS_MAX 64
+#define CONTAINER_BYTES_MAX  (32U << 10) /* of all texts of a container together */
+
+/* Everything "" and 0 on the host except cgroup and workload. The runtime is asked after the first
+ * events of a container: until then, and without it, only what the cgroup's path tells is there. */
 struct container_def {
 	const char *container_id; /* 64 hex digits */
 	const char *pod_uid;
@@ -152,7 +169,19 @@ struct container_def {
 	const char *pod;
 	const char *namespace;
 	const char *cgroup; /* path below the hierarchy's root */
+	const char *image_id; /* as the image was resolved: a repository's digest or sha256:… */
+	const char *workload; /* on the host: systemd unit, session or cgroup */
+	const struct container_label *labels; /* of the pod; of the container outside Kubernetes */
+	const struct container_mount *mounts;
+	uint16_t label_count; /* at most CONTAINER_LABELS_MAX */
+	uint16_t mount_count; /* at most CONTAINER_MOUNTS_MAX */
+	bool privileged;
+	uint64_t cap_bounding; /* what its root can have */
+	uint64_t start_ns;     /* 0 unknown */
 };
+
+/* Bytes of all texts. */
+size_t container_def_bytes(const struct container_def *c);
 
 #define PROCESS_ARGS_TRUNCATED	    1
 #define PROCESS_ENV_TRUNCATED	    2

@@ -95,6 +95,32 @@ static void set_creds(json_t *object, const struct creds *creds)
 	set_u64(object, "cap_permitted", creds->cap_permitted, true);
 }
 
+static json_t *labels_json(const struct container_def *c)
+{
+	json_t *out = json_object();
+
+	for (uint16_t i = 0; i < c->label_count; i++)
+		set_text(out, c->labels[i].key, c->labels[i].value);
+	return out;
+}
+
+static json_t *mounts_json(const struct container_def *c)
+{
+	json_t *out = json_array();
+
+	for (uint16_t i = 0; i < c->mount_count; i++) {
+		json_t *mount = json_object();
+
+		set_text(mount, "source", c->mounts[i].source);
+		set_text(mount, "destination", c->mounts[i].destination);
+		set_text(mount, "propagation", c->mounts[i].propagation);
+		if (c->mounts[i].readonly)
+			(void)json_object_set_new(mount, "readonly", json_true());
+		(void)json_array_append_new(out, mount);
+	}
+	return out;
+}
+
 static json_t *container_json(const struct container_def *c)
 {
 	json_t *out = json_object();
@@ -106,6 +132,16 @@ static json_t *container_json(const struct container_def *c)
 	set_text(out, "pod", c->pod);
 	set_text(out, "namespace", c->namespace);
 	set_text(out, "cgroup", c->cgroup);
+	set_text(out, "image_id", c->image_id);
+	set_text(out, "workload", c->workload);
+	if (c->label_count > 0)
+		(void)json_object_set_new(out, "labels", labels_json(c));
+	if (c->mount_count > 0)
+		(void)json_object_set_new(out, "mounts", mounts_json(c));
+	if (c->privileged)
+		(void)json_object_set_new(out, "privileged", json_true());
+	set_u64(out, "cap_bounding", c->cap_bounding, true);
+	set_u64(out, "start_ns", c->start_ns, false);
 	return out;
 }
 

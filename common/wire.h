@@ -61,6 +61,9 @@ void wire_encode_begin(struct wire_encoder *enc);
  * an event that a decoder would accept, or not the number after the last one's; -E2BIG: one
  * definition is larger than a batch; -ENOMEM: this batch is lost and the next opens an epoch. */
 int wire_encode_event(struct wire_encoder *enc, const struct event *event) must_check;
+/* Defines a container again whose fields are fuller now: completes those of the epoch with the same
+ * container_id, though no event of this batch needs it. 0, -ENOSPC, -E2BIG, -ENOMEM as above. */
+int wire_encode_container(struct wire_encoder *enc, const struct container_def *container) must_check;
 void wire_encode_loss(struct wire_encoder *enc, const struct loss *loss);
 /* How large the batch is so far. */
 size_t wire_encoder_bytes(const struct wire_encoder *enc);
@@ -112,6 +115,10 @@ struct wire_batch {
 	uint32_t event_count;
 	struct loss *losses;
 	uint32_t loss_count;
+	/* What the batch defines, on the host too. A definition with a container_id that an earlier one
+	 * of the epoch has completes that one: processes that were defined before have it from here on. */
+	const struct container_def *const *containers;
+	uint32_t container_count;
 };
 
 /* Reads only the head of an AgentMessage that is a batch, after checking that the message is whole

@@ -5,15 +5,26 @@
  * into the caller's arena; definitions are copied into the epoch's own. */
 #include <errno.h>
 #include <limits.h>
+#include <xxhash.h>
 
+#include "common/table.h"
 #include "common/wire.h"
 #include "common/wire_check.h"
+#include "common/wire_container.h"
 #include "nightjar/v1/agent.pb-c.h"
 
 #define EPOCH_ARENA_MAX (16UL << 20)
 #define IP_MAX		16
 
+/* A definition completes this many earlier ones: the cgroups below one container. The others wait for
+ * the next epoch. */
+#define COMPLETED_MAX 16
+
 typedef Nightjar__V1__Batch Batch;
+
+struct digest {
+	uint64_t low, high;
+};
 
 struct wire_decoder {
 	uint32_t max_definitions;
@@ -24,18 +35,30 @@ struct wire_decoder {
 	const char **strings;
 	struct container_def **containers;
 	struct process_def **processes;
+	uint32_t *earlier; /* by container: the one before of the same container_id; 0 none */
+	struct table *by_container; /* struct digest of a container_id → the last one's uint32_t id */
 	uint32_t string_count;
 	uint32_t container_count;
 	uint32_t process_count;
 };
 
 static const struct container_def no_container = {
-	.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "", .namespace = "", .cgroup = ""};
+	.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "", .namespace = "", .cgroup = "",
+	.image_id = "", .workload = ""};
+
+static struct digest digest_of_text(const char *text)
+{
+	XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
+
+	return (struct digest){.low = hash.low64, .high = hash.high64};
+}
 
 struct wire_decoder *wire_decoder_new(uint32_t max_definitions)
 {
 	_cleanup_(wire_decoder_freep) struct wire_decoder *dec = calloc(1, sizeof(*dec));
 	size_t slots = (size_t)max_definitions + 1;
+	const struct table_config by_container = {
+		.key_size = sizeof(struct digest), .record_size = sizeof(uint32_t), .capacity = max_definitions};
 
 	if (!dec)
 		return NULL;
@@ -44,7 +67,10 @@ struct wire_decoder *wire_decoder_new(uint32_t max_definitions)
 	dec->strings = calloc(slots, sizeof(*dec->strings));
 	dec->containers = calloc(slots, sizeof(*dec->containers));
 	dec->processes = calloc(slots, sizeof(*dec->processes));
-	if (!dec->arena || !dec->strings || !dec->containers || !dec->processes)
+	dec->earlier = calloc(slots, sizeof(*dec->earlier));
+	dec->by_container = table_new(&by_container);
+	if (!dec->arena || !dec->strings || !dec->containers || !dec->processes || !dec->earlier ||
+	    !dec->by_container)
 		return NULL;
 	dec->strings[0] = "";
 	return take_ptr(dec);
@@ -58,6 +84,8 @@ void wire_decoder_free(struct wire_decoder *dec)
 	free(dec->strings);
 	free(dec->containers);
 	free(dec->processes);
+	free(dec->earlier);
+	table_free(dec->by_container);
 	free(dec);
 }
 
@@ -161,7 +189,8 @@ static bool strings_fit(const Batch *batch, struct limits *limits, uint32_t max)
 static bool containers_fit(const Batch *batch, struct limits *limits, uint32_t max)
 {
 	for (size_t i = 0; i < batch->n_containers; i++)
-		if (batch->containers[i]->id != ++limits->containers || limits->containers > max)
+		if (batch->containers[i]->id != ++limits->containers || limits->containers > max ||
+		    !wire_container_fits(batch->containers[i]))
 			return false;
 	return true;
 }
@@ -283,24 +312,37 @@ static int copy_texts(struct arena *arena, const ProtobufCBinaryData *texts, siz
 	return 0;
 }
 
+/* Gives what is known now to the earlier definitions of the same container, whose processes point to
+ * them. Each keeps its cgroup: a container may have several. */
+static void complete_earlier(struct wire_decoder *dec, uint32_t id)
+{
+	const struct container_def *now = dec->containers[id];
+	struct digest key;
+	uint32_t *last;
+
+	if (!now->container_id[0])
+		return;
+	key = digest_of_text(now->container_id);
+	last = table_put(dec->by_container, &key, NULL);
+	dec->earlier[id] = *last;
+	*last = id;
+	for (uint32_t i = 0; i < COMPLETED_MAX && dec->earlier[id]; i++) {
+		struct container_def *then = dec->containers[id = dec->earlier[id]];
+		const char *cgroup = then->cgroup;
+
+		*then = *now;
+		then->cgroup = cgroup;
+	}
+}
+
 static int add_container(struct wire_decoder *dec, const Nightjar__V1__ContainerDef *def)
 {
 	struct container_def *c = arena_alloc(dec->arena, sizeof(*c));
 
-	if (!c)
-		return -ENOMEM;
-	*c = (struct container_def){
-		.container_id = copy_text(dec->arena, def->container_id),
-		.pod_uid = copy_text(dec->arena, def->pod_uid),
-		.name = copy_text(dec->arena, def->name),
-		.image = copy_text(dec->arena, def->image),
-		.pod = copy_text(dec->arena, def->pod),
-		.namespace = copy_text(dec->arena, def->namespace_),
-		.cgroup = copy_text(dec->arena, def->cgroup),
-	};
-	if (!c->container_id || !c->pod_uid || !c->name || !c->image || !c->pod || !c->namespace || !c->cgroup)
+	if (!c || wire_container_copy(dec->arena, def, c) < 0)
 		return -ENOMEM;
 	dec->containers[++dec->container_count] = c;
+	complete_earlier(dec, dec->container_count);
 	return 0;
 }
 
@@ -374,6 +416,7 @@ static int add_definitions(struct wire_decoder *dec, const Batch *batch)
 static void open_epoch(struct wire_decoder *dec, uint32_t epoch)
 {
 	arena_reset(dec->arena);
+	table_clear(dec->by_container);
 	dec->string_count = dec->container_count = dec->process_count = 0;
 	dec->epoch = epoch;
 	dec->is_open = true;
@@ -504,14 +547,18 @@ static int take_batch(struct wire_decoder *dec, const Batch *batch, struct arena
 		      struct wire_batch *ret_batch)
 {
 	struct wire_batch out = {0};
+	uint32_t first_container;
 
 	if (batch->opens_epoch)
 		open_epoch(dec, batch->epoch);
+	first_container = dec->container_count + 1;
 	if (add_definitions(dec, batch) < 0 || read_events(dec, batch, arena, &out) < 0 ||
 	    read_losses(batch, arena, &out) < 0) {
 		dec->is_open = false;
 		return -ENOMEM;
 	}
+	out.containers = (const struct container_def *const *)&dec->containers[first_container];
+	out.container_count = (uint32_t)batch->n_containers;
 	read_head(batch, &out.head);
 	*ret_batch = out;
 	return 0;

@@ -16,6 +16,7 @@
 #include "common/table.h"
 #include "common/utf8.h"
 #include "common/wire.h"
+#include "common/wire_container.h"
 
 /* Field numbers of proto/nightjar/v1: tests compare every one with what protobuf-c reads. */
 enum { MESSAGE_BATCH = 2 };
@@ -63,6 +64,7 @@ struct wire_encoder {
 	uint32_t event_count;
 	struct buf definitions;
 	struct buf body;
+	struct buf container; /* the one that is looked up */
 	struct buf mended; /* a text whose bytes were not UTF-8 */
 };
 
@@ -102,6 +104,7 @@ void wire_encoder_free(struct wire_encoder *enc)
 	table_free(enc->containers);
 	buf_done(&enc->definitions);
 	buf_done(&enc->body);
+	buf_done(&enc->container);
 	buf_done(&enc->mended);
 	free(enc);
 }
@@ -201,46 +204,38 @@ static uint32_t string_id(struct wire_encoder *enc, const char *text)
 	return *id;
 }
 
-#define CONTAINER_TEXTS 7
-
-static uint8_t *put_container(struct wire_encoder *enc, uint8_t *p, uint32_t id, const char *const *texts)
-{
-	uint8_t *mark;
-
-	p = pb_open(p, BATCH_CONTAINERS, &mark);
-	p = pb_uint(p, 1, id);
-	for (uint32_t i = 0; i < CONTAINER_TEXTS; i++)
-		p = pb_bytes(p, 2 + i, as_utf8(enc, texts[i]));
-	return pb_close(p, mark);
-}
-
+/* A container is known by what it would be on the wire. */
 static uint32_t container_id(struct wire_encoder *enc, const struct container_def *c)
 {
-	const char *const texts[CONTAINER_TEXTS] = {c->container_id, c->pod_uid, c->name, c->image,
-						    c->pod, c->namespace, c->cgroup};
-	struct digest digests[CONTAINER_TEXTS], key;
-	size_t bound = PB_HEAD_MAX + PB_FIELD_MAX, text_bytes = 0;
+	struct digest key;
 	uint32_t *id;
-	uint8_t *p;
+	uint8_t *p, *mark;
 	bool is_new;
 
-	for (size_t i = 0; i < CONTAINER_TEXTS; i++) {
-		size_t len = strlen(texts[i]);
-
-		digests[i] = digest_of(enc, texts[i], len);
-		text_bytes += len;
-		bound += PB_HEAD_MAX + 3 * len; /* U+FFFD takes three bytes */
-	}
-	if (text_bytes == 0)
+	buf_clear(&enc->container);
+	p = buf_extend(&enc->container, wire_container_bound(c));
+	if (!p) {
+		enc->body.error = buf_error(&enc->container);
 		return 0;
-	key = digest_of(enc, digests, sizeof(digests));
+	}
+	buf_clear(&enc->mended);
+	finish(&enc->container, wire_container_put(p, c, &enc->mended));
+	if (buf_error(&enc->mended) < 0)
+		enc->body.error = buf_error(&enc->mended); /* seen by whoever ends the event */
+	if (enc->container.len == 0)
+		return 0;
+	key = digest_of(enc, enc->container.data, enc->container.len);
 	id = table_put(enc->containers, &key, &is_new);
 	if (!is_new)
 		return *id;
 	*id = ++enc->container_count;
-	p = buf_extend(&enc->definitions, bound);
-	if (p)
-		finish(&enc->definitions, put_container(enc, p, *id, texts));
+	p = buf_extend(&enc->definitions, PB_HEAD_MAX + PB_FIELD_MAX + enc->container.len);
+	if (!p)
+		return *id;
+	p = pb_open(p, BATCH_CONTAINERS, &mark);
+	p = pb_uint(p, 1, *id);
+	memcpy(p, enc->container.data, enc->container.len);
+	finish(&enc->definitions, pb_close(p + enc->container.len, mark));
 	return *id;
 }
 
@@ -445,7 +440,22 @@ static bool acceptable(const struct wire_encoder *enc, const struct event *event
 static bool definable(const struct process_def *def)
 {
 	return !def || (def->arg_count <= EVENT_ARGS_MAX && def->env_count <= EVENT_ENV_MAX &&
-			process_bound(def) <= DEFINITION_MAX);
+			process_bound(def) <= DEFINITION_MAX && wire_container_definable(def->container));
+}
+
+int wire_encode_container(struct wire_encoder *enc, const struct container_def *container)
+{
+	size_t defined_before = enc->definitions.len;
+
+	if (!wire_container_definable(container))
+		return -E2BIG;
+	if (wire_encoder_epoch_full(enc))
+		return -ENOSPC;
+	(void)container_id(enc, container);
+	if (buf_error(&enc->definitions) < 0 || buf_error(&enc->body) < 0)
+		return -ENOMEM;
+	enc->epoch_bytes += enc->definitions.len - defined_before;
+	return 0;
 }
 
 int wire_encode_event(struct wire_encoder *enc, const struct event *event)

@@ -69,6 +69,8 @@ static struct container *container_new(const char *path)
 		.pod = "",
 		.namespace = "",
 		.cgroup = made->text + sizeof(id),
+		.image_id = "",
+		.workload = "",
 	};
 	return made;
 }

@@ -156,7 +156,9 @@ static const struct container_def host = {.container_id = "",
 					  .image = "",
 					  .pod = "",
 					  .namespace = "",
-					  .cgroup = "/system.slice/app.service"};
+					  .cgroup = "/system.slice/app.service",
+					  .image_id = "",
+					  .workload = "app.service"};
 
 static void make_things(struct client *c)
 {

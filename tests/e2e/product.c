@@ -418,7 +418,8 @@ static const char *noise(void)
 
 void agent_batch(uint64_t seq, uint16_t port, const char *node, struct buf *out)
 {
-	static const struct container_def host = {"", "", "", "", "", "", "/user.slice"};
+	static const struct container_def host = {.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "",
+						 .namespace = "", .cgroup = "/user.slice", .image_id = "", .workload = ""};
 	static const struct bytes args[] = {{(const uint8_t *)"bash", 4}, {(const uint8_t *)"-i", 2}};
 	const struct process_def shell = {.exec_id = 0x10000ULL + port,
 					  .pid = 1000U + port,

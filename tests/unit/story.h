@@ -70,7 +70,8 @@ static void story_on_observation(void *ctx, const struct observation *observatio
 }
 
 static const struct container_def story_host = {
-	"", "", "", "", "", "", "/user.slice/session-1.scope"};
+	.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "", .namespace = "",
+	.cgroup = "/user.slice/session-1.scope", .image_id = "", .workload = ""};
 
 unused_fn static struct story *story_new(void)
 {

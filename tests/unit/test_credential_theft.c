@@ -10,13 +10,9 @@
 #define USER_SHELL story_start(s, NULL, "/usr/bin/bash", ARGS("-bash"), FDS())
 
 static const struct container_def pod = {
-	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-	"uid",
-	"web",
-	"img",
-	"web-5d4f8c7b9-x2x7k",
-	"shop",
-	"/kubepods/pod1/0011"};
+	.container_id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+	.pod_uid = "uid", .name = "web", .image = "img", .pod = "web-5d4f8c7b9-x2x7k",
+	.namespace = "shop", .cgroup = "/kubepods/pod1/0011", .image_id = "", .workload = ""};
 static const char token[] =
 	"/run/secrets/kubernetes.io/serviceaccount/..2026_11_24_20_00_00.1/token";
 
@@ -225,7 +221,9 @@ static void a_theft_below_a_reverse_shell_is_critical(void **state)
 static void root_s_scheduled_copies_are_medium(void **state)
 {
 	static const struct container_def cron = {
-		"", "", "", "", "", "", "/system.slice/cron.service"};
+		.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "",
+		.namespace = "", .cgroup = "/system.slice/cron.service", .image_id = "",
+		.workload = ""};
 	STORY;
 	struct actor *daemon, *sh, *scheduler;
 

@@ -166,13 +166,10 @@ static void a_few_closed_ports_among_many_open_ones_are_silent(void **state)
 }
 
 static const struct container_def monitoring = {
-	"aa112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-	"uid2",
-	"prometheus",
-	"img",
-	"prometheus-0",
-	"monitoring",
-	"/kubepods/pod2/0011"};
+	.container_id = "aa112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+	.pod_uid = "uid2", .name = "prometheus", .image = "img", .pod = "prometheus-0",
+	.namespace = "monitoring", .cgroup = "/kubepods/pod2/0011", .image_id = "",
+	.workload = ""};
 
 /* Prometheus: the container's first program. New connections for each round, closed at once; some
  * targets are always down. */
@@ -201,7 +198,9 @@ static void scraping_200_targets_for_ever_is_silent(void **state)
 static void health_checks_of_a_service_are_silent(void **state)
 {
 	static const struct container_def kubelet = {
-		"", "", "", "", "", "", "/system.slice/kubelet.service"};
+		.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "",
+		.namespace = "", .cgroup = "/system.slice/kubelet.service", .image_id = "",
+		.workload = ""};
 	STORY;
 	struct actor *tini, *app, *host;
 
@@ -452,13 +451,10 @@ static void after_a_long_silence_it_is_another_scan(void **state)
 static void a_pod_s_probes_go_to_stage_2_as_well(void **state)
 {
 	static const struct container_def pod = {
-		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-		"uid",
-		"web",
-		"img",
-		"web-5d4f8c7b9-x2x7k",
-		"shop",
-		"/kubepods/pod1/0011"};
+		.container_id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+		.pod_uid = "uid", .name = "web", .image = "img", .pod = "web-5d4f8c7b9-x2x7k",
+		.namespace = "shop", .cgroup = "/kubepods/pod1/0011", .image_id = "",
+		.workload = ""};
 	STORY;
 	struct actor *app;
 

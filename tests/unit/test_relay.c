@@ -243,7 +243,9 @@ static void a_terminal_leads_to_who_holds_its_master_and_no_further(void **state
 
 static void another_container_stops_it(void **state)
 {
-	static const struct container_def other = {"aa11", "u", "c", "i", "p", "n", "/pod"};
+	static const struct container_def other = {
+		.container_id = "aa11", .pod_uid = "u", .name = "c", .image = "i", .pod = "p",
+		.namespace = "n", .cgroup = "/pod", .image_id = "", .workload = ""};
 	struct net *n = *state;
 	struct process *shell = runs(n, SHELL, FDS(pipe_r(0, 5)));
 

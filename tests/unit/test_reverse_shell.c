@@ -679,13 +679,10 @@ static void a_neighbouring_pane_is_silent(void **state)
 static void a_shell_that_the_container_runtime_holds_is_silent(void **state)
 {
 	static const struct container_def pod = {
-		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-		"uid",
-		"web",
-		"img",
-		"web-5d4f8c7b9-x2x7k",
-		"shop",
-		"/kubepods/pod1/0011"};
+		.container_id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+		.pod_uid = "uid", .name = "web", .image = "img", .pod = "web-5d4f8c7b9-x2x7k",
+		.namespace = "shop", .cgroup = "/kubepods/pod1/0011", .image_id = "",
+		.workload = ""};
 	STORY;
 	struct actor *shim = story_start(s, NULL, "/usr/bin/containerd-shim-runc-v2", ARGS("shim"),
 					 FDS(pty_m(5, 1)));

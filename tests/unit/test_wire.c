@@ -368,6 +368,66 @@ static void the_encoder_refuses_what_a_decoder_would(void **state)
 	assert_int_equal(wire_encode_event(p->enc, &event), -EINVAL);
 }
 
+static void containers_past_their_caps_never_leave_the_encoder(void **state)
+{
+	struct pair *p = *state;
+	static struct container_label labels[CONTAINER_LABELS_MAX + 1];
+	static struct container_mount mounts[CONTAINER_MOUNTS_MAX + 1];
+	_cleanup_(freep) char *text = calloc(1, CONTAINER_BYTES_MAX + 2);
+	struct container_def c = sample_host;
+
+	assert_non_null(text);
+	for (size_t i = 0; i <= CONTAINER_LABELS_MAX; i++)
+		labels[i] = (struct container_label){"k", "v"};
+	for (size_t i = 0; i <= CONTAINER_MOUNTS_MAX; i++)
+		mounts[i] = (struct container_mount){"/a", "/b", "", false};
+	wire_encode_begin(p->enc);
+	c.labels = labels;
+	c.label_count = CONTAINER_LABELS_MAX;
+	assert_int_equal(wire_encode_container(p->enc, &c), 0);
+	c.label_count++;
+	assert_int_equal(wire_encode_container(p->enc, &c), -E2BIG);
+	c = sample_host;
+	c.mounts = mounts;
+	c.mount_count = CONTAINER_MOUNTS_MAX;
+	assert_int_equal(wire_encode_container(p->enc, &c), 0);
+	c.mount_count++;
+	assert_int_equal(wire_encode_container(p->enc, &c), -E2BIG);
+	c = sample_host;
+	c.name = memset(text, 'x', CONTAINER_BYTES_MAX);
+	assert_int_equal(wire_encode_container(p->enc, &c), 0);
+	text[CONTAINER_BYTES_MAX] = 'x';
+	assert_int_equal(wire_encode_container(p->enc, &c), -E2BIG);
+}
+
+static void containers_past_their_caps_are_refused(void **state)
+{
+	struct pair *p = *state;
+	Nightjar__V1__ContainerDef def = NIGHTJAR__V1__CONTAINER_DEF__INIT, *defs[] = {&def};
+	Nightjar__V1__Label label = NIGHTJAR__V1__LABEL__INIT, *labels[CONTAINER_LABELS_MAX + 1];
+	Nightjar__V1__Mount mount = NIGHTJAR__V1__MOUNT__INIT, *mounts[CONTAINER_MOUNTS_MAX + 1];
+	_cleanup_(freep) char *text = calloc(1, 3 * CONTAINER_BYTES_MAX + 2);
+
+	assert_non_null(text);
+	(void)memset(text, 'x', 3 * CONTAINER_BYTES_MAX + 1);
+	for (size_t i = 0; i <= CONTAINER_LABELS_MAX; i++)
+		labels[i] = &label;
+	for (size_t i = 0; i <= CONTAINER_MOUNTS_MAX; i++)
+		mounts[i] = &mount;
+	def.id = 1;
+	def.labels = labels;
+	def.mounts = mounts;
+	ASSERT_REFUSED(p, (h.batch.n_containers = 1, h.batch.containers = defs, def.id = 2));
+	def.id = 1;
+	ASSERT_REFUSED(p, (h.batch.n_containers = 1, h.batch.containers = defs,
+			   def.n_labels = CONTAINER_LABELS_MAX + 1));
+	def.n_labels = CONTAINER_LABELS_MAX;
+	ASSERT_REFUSED(p, (h.batch.n_containers = 1, h.batch.containers = defs,
+			   def.n_mounts = CONTAINER_MOUNTS_MAX + 1));
+	def.n_mounts = CONTAINER_MOUNTS_MAX;
+	ASSERT_REFUSED(p, (h.batch.n_containers = 1, h.batch.containers = defs, mount.source = text));
+}
+
 /* ---- what must go through ---- */
 
 static void every_kind_with_every_endpoint_comes_back_equal(void **state)
@@ -491,6 +551,66 @@ static void text_that_is_no_utf8_is_mended_and_arguments_are_not(void **state)
 	assert_memory_equal(batch.events[0].process->args[2].data, "\xff\0x", 3);
 }
 
+/* What was sent before the runtime was asked. */
+static struct container_def unresolved(const char *cgroup)
+{
+	struct container_def c = sample_host;
+
+	c.container_id = sample_pod.container_id;
+	c.pod_uid = sample_pod.pod_uid;
+	c.cgroup = cgroup;
+	return c;
+}
+
+static void a_fuller_container_completes_the_earlier_ones_of_its_epoch(void **state)
+{
+	struct pair *p = *state;
+	const struct container_def early = unresolved("/kubepods/pod1"), below = unresolved("/kubepods/pod1/below");
+	struct process_def shell = sample_shell, inner = sample_child();
+	struct event events[2] = {sample_event(EVENT_KIND_EXIT, 1), sample_event(EVENT_KIND_EXIT, 2)};
+	struct container_def full = sample_pod;
+	struct wire_batch batch;
+
+	shell.container = &early;
+	inner.container = &below;
+	events[0].process = &shell;
+	events[1].process = &inner;
+	encode(p, events, 2);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_containers_equal(batch.events[0].process->container, &early);
+	wire_encode_begin(p->enc);
+	assert_int_equal(wire_encode_container(p->enc, &sample_pod), 0);
+	end_batch(p);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_int_equal(batch.event_count, 0);
+	assert_int_equal(batch.container_count, 1);
+	assert_containers_equal(batch.containers[0], &sample_pod);
+	events[0].seq = 3;
+	events[1].seq = 4;
+	encode(p, events, 2);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_int_equal(batch.container_count, 0);
+	full.cgroup = early.cgroup;
+	assert_containers_equal(batch.events[0].process->container, &full);
+	full.cgroup = below.cgroup;
+	assert_containers_equal(batch.events[1].process->container, &full);
+}
+
+static void a_container_that_says_nothing_new_is_not_sent_again(void **state)
+{
+	struct pair *p = *state;
+	const struct event event = sample_event(EVENT_KIND_EXIT, 1);
+	struct wire_batch batch;
+
+	wire_encode_begin(p->enc);
+	assert_int_equal(wire_encode_event(p->enc, &event), 0);
+	assert_int_equal(wire_encode_container(p->enc, &sample_pod), 0);
+	assert_int_equal(wire_encode_container(p->enc, &sample_host), 0);
+	end_batch(p);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_int_equal(batch.container_count, 1);
+}
+
 static void losses_and_the_head_come_through_without_events(void **state)
 {
 	struct pair *p = *state;
@@ -575,6 +695,8 @@ struct expected {
 	Nightjar__V1__Batch batch;
 	Nightjar__V1__StringDef strings[2], *string_list[2];
 	Nightjar__V1__ContainerDef container, *container_list[1];
+	Nightjar__V1__Label labels[2], *label_list[2];
+	Nightjar__V1__Mount mounts[2], *mount_list[2];
 	Nightjar__V1__ProcessDef process, child, *process_list[2];
 	Nightjar__V1__File exe, file;
 	ProtobufCBinaryData args[3], env[1];
@@ -602,6 +724,29 @@ static void expect_definitions(struct expected *x, const struct event *event)
 	x->container.pod = (char *)(uintptr_t)c->pod;
 	x->container.namespace_ = (char *)(uintptr_t)c->namespace;
 	x->container.cgroup = (char *)(uintptr_t)c->cgroup;
+	x->container.image_id = (char *)(uintptr_t)c->image_id;
+	x->container.workload = (char *)(uintptr_t)c->workload;
+	x->container.privileged = c->privileged;
+	x->container.cap_bounding = c->cap_bounding;
+	x->container.start_ns = c->start_ns;
+	for (uint16_t i = 0; i < c->label_count; i++) {
+		nightjar__v1__label__init(&x->labels[i]);
+		x->labels[i].key = (char *)(uintptr_t)c->labels[i].key;
+		x->labels[i].value = (char *)(uintptr_t)c->labels[i].value;
+		x->label_list[i] = &x->labels[i];
+	}
+	for (uint16_t i = 0; i < c->mount_count; i++) {
+		nightjar__v1__mount__init(&x->mounts[i]);
+		x->mounts[i].source = (char *)(uintptr_t)c->mounts[i].source;
+		x->mounts[i].destination = (char *)(uintptr_t)c->mounts[i].destination;
+		x->mounts[i].propagation = (char *)(uintptr_t)c->mounts[i].propagation;
+		x->mounts[i].readonly = c->mounts[i].readonly;
+		x->mount_list[i] = &x->mounts[i];
+	}
+	x->container.n_labels = c->label_count;
+	x->container.labels = x->label_list;
+	x->container.n_mounts = c->mount_count;
+	x->container.mounts = x->mount_list;
 	x->container_list[0] = &x->container;
 	x->batch.n_strings = 2;
 	x->batch.strings = x->string_list;
@@ -764,6 +909,8 @@ int main(void)
 		TEST(more_definitions_than_the_cap_are_refused),
 		TEST(a_flood_of_empty_elements_is_refused_before_it_costs_memory),
 		TEST(without_memory_the_epoch_has_to_be_opened_again),
+		TEST(containers_past_their_caps_never_leave_the_encoder),
+		TEST(containers_past_their_caps_are_refused),
 		TEST(the_encoder_refuses_what_a_decoder_would),
 		TEST(every_kind_with_every_endpoint_comes_back_equal),
 		TEST(an_event_with_nothing_set_comes_back_equal),
@@ -771,6 +918,8 @@ int main(void)
 		TEST(an_epoch_is_opened_again_by_its_definitions_and_a_later_batch),
 		TEST(an_epoch_that_is_full_says_so_and_a_new_one_goes_on),
 		TEST(text_that_is_no_utf8_is_mended_and_arguments_are_not),
+		TEST(a_fuller_container_completes_the_earlier_ones_of_its_epoch),
+		TEST(a_container_that_says_nothing_new_is_not_sent_again),
 		TEST(losses_and_the_head_come_through_without_events),
 		TEST(peeking_at_a_full_batch_takes_the_arena_only_for_the_name),
 		TEST(protobuf_c_reads_the_same_message_of_every_kind),

@@ -9,7 +9,12 @@
 #include "tests/unit/unit.h"
 
 static const struct container_def sample_host = {
-	.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "", .namespace = "", .cgroup = ""};
+	.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "", .namespace = "", .cgroup = "",
+	.image_id = "", .workload = ""};
+
+static const struct container_label sample_labels[] = {{"app", "web"}, {"tier", ""}};
+static const struct container_mount sample_mounts[] = {
+	{"/var/lib/kubelet/pods/6f1c/volumes/x", "/data", "private", true}, {"/", "/host", "", false}};
 
 static const struct container_def sample_pod = {
 	.container_id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -19,6 +24,15 @@ static const struct container_def sample_pod = {
 	.pod = "web-5d9",
 	.namespace = "shop",
 	.cgroup = "/kubepods/besteffort/pod6f1c3f5e",
+	.image_id = "shop/web@sha256:00ff",
+	.workload = "web",
+	.labels = sample_labels,
+	.mounts = sample_mounts,
+	.label_count = 2,
+	.mount_count = 2,
+	.privileged = true,
+	.cap_bounding = 0x1ffffffffff,
+	.start_ns = 999999999,
 };
 
 static const struct bytes sample_args[] = {{(const uint8_t *)"/bin/bash", 9},
@@ -147,6 +161,23 @@ static inline void assert_containers_equal(const struct container_def *a, const 
 	assert_string_equal(a->pod, b->pod);
 	assert_string_equal(a->namespace, b->namespace);
 	assert_string_equal(a->cgroup, b->cgroup);
+	assert_string_equal(a->image_id, b->image_id);
+	assert_string_equal(a->workload, b->workload);
+	assert_int_equal(a->label_count, b->label_count);
+	for (uint16_t i = 0; i < a->label_count; i++) {
+		assert_string_equal(a->labels[i].key, b->labels[i].key);
+		assert_string_equal(a->labels[i].value, b->labels[i].value);
+	}
+	assert_int_equal(a->mount_count, b->mount_count);
+	for (uint16_t i = 0; i < a->mount_count; i++) {
+		assert_string_equal(a->mounts[i].source, b->mounts[i].source);
+		assert_string_equal(a->mounts[i].destination, b->mounts[i].destination);
+		assert_string_equal(a->mounts[i].propagation, b->mounts[i].propagation);
+		assert_int_equal(a->mounts[i].readonly, b->mounts[i].readonly);
+	}
+	assert_int_equal(a->privileged, b->privileged);
+	assert_int_equal(a->cap_bounding, b->cap_bounding);
+	assert_int_equal(a->start_ns, b->start_ns);
 }
 
 static inline void assert_creds_equal(const struct creds *a, const struct creds *b)
