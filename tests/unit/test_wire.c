@@ -551,6 +551,26 @@ static void text_that_is_no_utf8_is_mended_and_arguments_are_not(void **state)
 	assert_memory_equal(batch.events[0].process->args[2].data, "\xff\0x", 3);
 }
 
+static void a_container_of_other_bytes_is_mended_and_fits(void **state)
+{
+	struct pair *p = *state;
+	_cleanup_(freep) char *text = calloc(1, CONTAINER_BYTES_MAX + 1);
+	const struct container_label label = {"app", text};
+	struct container_def c = sample_host;
+	struct wire_batch batch;
+
+	assert_non_null(text);
+	(void)memset(text, 0xff, CONTAINER_BYTES_MAX - 3);
+	c.labels = &label;
+	c.label_count = 1;
+	wire_encode_begin(p->enc);
+	assert_int_equal(wire_encode_container(p->enc, &c), 0);
+	end_batch(p);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_int_equal(strlen(batch.containers[0]->labels[0].value), 3 * strlen(text));
+	assert_memory_equal(batch.containers[0]->labels[0].value, "\xef\xbf\xbd\xef", 4);
+}
+
 /* What was sent before the runtime was asked. */
 static struct container_def unresolved(const char *cgroup)
 {
@@ -918,6 +938,7 @@ int main(void)
 		TEST(an_epoch_is_opened_again_by_its_definitions_and_a_later_batch),
 		TEST(an_epoch_that_is_full_says_so_and_a_new_one_goes_on),
 		TEST(text_that_is_no_utf8_is_mended_and_arguments_are_not),
+		TEST(a_container_of_other_bytes_is_mended_and_fits),
 		TEST(a_fuller_container_completes_the_earlier_ones_of_its_epoch),
 		TEST(a_container_that_says_nothing_new_is_not_sent_again),
 		TEST(losses_and_the_head_come_through_without_events),
