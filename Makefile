@@ -69,14 +69,16 @@ LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
-	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev
+	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
+	libcurl4-openssl-dev
 DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl python3 python3-pip \
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
 	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat \
+	etcd-server openssl ca-certificates \
 	$(if $(shell command -v go),,golang-go)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api bench test docs lint clean help format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api check-kube bench test docs lint clean help format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -203,6 +205,9 @@ check-kafka: $(KAFKA_BIN) $(BIN)
 
 check-api: $(KAFKA_BIN) $(BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/api/run
+
+check-kube: $(BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/kube/run
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)
