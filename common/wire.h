@@ -35,7 +35,7 @@ enum loss_reason {
 
 struct loss {
 	enum loss_reason reason;
-	const char *class; /* process, tcp, file, descriptor, socket, privilege, cgroup */
+	const char *class; /* process, tcp, file …: node-agent/event_class.c */
 	uint64_t count;	   /* since the last report */
 };
 
@@ -43,8 +43,8 @@ struct loss {
 
 struct wire_encoder;
 
-/* max_definitions: how many of each sort an epoch may define before a new one is begun, at least 4.
- * NULL without memory. */
+/* max_definitions: how many of each sort an epoch may define before a new one is begun, at
+ * least 12. NULL without memory. */
 struct wire_encoder *wire_encoder_new(uint32_t max_definitions);
 void wire_encoder_free(struct wire_encoder *enc); /* NULL allowed */
 
@@ -55,7 +55,7 @@ bool wire_encoder_epoch_full(const struct wire_encoder *enc);
 
 /* Between wire_encode_begin and wire_encode_end: one batch. Events are added in order, numbered
  * without gaps; their definitions go before them on the wire. Processes are known by exec_id.
- * Nothing that an event points to is needed after the call. */
+ * Nothing that an event points to is needed after the call. No text is NULL. */
 void wire_encode_begin(struct wire_encoder *enc);
 /* 0; -ENOSPC: the batch or the epoch is full, end it and add the event to the next one; -EINVAL: not
  * an event that a decoder would accept, or not the number after the last one's; -E2BIG: one

@@ -3,10 +3,11 @@
 #include "common/wire_check.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "common/pb.h"
 
-static int next_varint(struct bytes *message, uint64_t *ret_value)
+static int next_long_varint(struct bytes *message, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
@@ -23,6 +24,16 @@ static int next_varint(struct bytes *message, uint64_t *ret_value)
 		}
 	}
 	return -EBADMSG;
+}
+
+/* Most are tags, lengths and small numbers: one byte. */
+static inline int next_varint(struct bytes *message, uint64_t *ret_value)
+{
+	if (message->len == 0 || message->data[0] >= 0x80)
+		return next_long_varint(message, ret_value);
+	*ret_value = message->data[0];
+	*message = bytes_of(message->data + 1, message->len - 1);
+	return 0;
 }
 
 static int next_span(struct bytes *message, uint64_t len, struct bytes *ret_span)
@@ -86,6 +97,7 @@ int wire_next_field(struct bytes *message, struct wire_field *ret_field)
 	return 1;
 }
 
+/* The wire type of one value. */
 static uint32_t expected_type(ProtobufCType type)
 {
 	switch (type) {
@@ -106,23 +118,56 @@ static uint32_t expected_type(ProtobufCType type)
 	}
 }
 
+/* A run of numbers: whole, and each of them counts. */
+static int check_packed(uint32_t type, struct bytes run, uint32_t *elements)
+{
+	struct wire_field value = {.type = type};
+
+	while (run.len > 0)
+		if (++*elements > WIRE_ELEMENTS_MAX || next_content(&run, &value) < 0)
+			return -EBADMSG;
+	return 0;
+}
+
+/* Our messages number their fields from 1 on nearly without gaps: the search is seldom needed. */
+static const ProtobufCFieldDescriptor *known_field(const ProtobufCMessageDescriptor *desc,
+						   uint32_t number)
+{
+	if (number <= desc->n_fields && desc->fields[number - 1].id == number)
+		return &desc->fields[number - 1];
+	return protobuf_c_message_descriptor_get_field(desc, number);
+}
+
+static int check(const ProtobufCMessageDescriptor *desc, struct bytes message, uint32_t *elements);
+
+static int check_value(const ProtobufCFieldDescriptor *known, const struct wire_field *field,
+		       uint32_t *elements)
+{
+	uint32_t expected = expected_type(known->type);
+	bool repeated = known->label == PROTOBUF_C_LABEL_REPEATED;
+
+	if (repeated && expected != PB_LENGTH && field->type == PB_LENGTH)
+		return check_packed(expected, field->data, elements);
+	if (field->type != expected)
+		return -EBADMSG;
+	if (repeated && expected != PB_LENGTH && ++*elements > WIRE_ELEMENTS_MAX)
+		return -EBADMSG;
+	if (known->type == PROTOBUF_C_TYPE_MESSAGE)
+		return check(known->descriptor, field->data, elements);
+	return 0;
+}
+
 static int check(const ProtobufCMessageDescriptor *desc, struct bytes message, uint32_t *elements)
 {
 	struct wire_field field;
 	int more;
 
 	while ((more = wire_next_field(&message, &field)) > 0) {
-		const ProtobufCFieldDescriptor *known =
-			protobuf_c_message_descriptor_get_field(desc, field.number);
+		const ProtobufCFieldDescriptor *known = known_field(desc, field.number);
 
 		if (field.type == PB_LENGTH && ++*elements > WIRE_ELEMENTS_MAX)
 			return -EBADMSG;
-		if (!known)
-			continue;
-		if (field.type != expected_type(known->type))
-			return -EBADMSG;
-		if (known->type == PROTOBUF_C_TYPE_MESSAGE &&
-		    check((const ProtobufCMessageDescriptor *)known->descriptor, field.data, elements) < 0)
+		if (known && check_value(known, &field, elements) < 0)
 			return -EBADMSG;
 	}
 	return more;

@@ -6,7 +6,7 @@
 #include "common/bytes.h"
 #include "common/err.h"
 
-/* Messages, strings and byte fields in one message of the wire, at any depth: a bound on what
+/* Messages, strings, byte fields and repeated numbers in one message, at any depth: a bound on what
  * unpacking costs in memory. A full batch has a tenth of it. */
 #define WIRE_ELEMENTS_MAX 65536U
 

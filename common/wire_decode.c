@@ -229,6 +229,14 @@ static enum event_kind known_kind(int kind)
 	return kind > 0 && kind < EVENT_KIND_MAX ? (enum event_kind)kind : 0;
 }
 
+static bool detail_fits(const Nightjar__V1__Event *event, const struct limits *limits)
+{
+	return event->target <= limits->processes && event->path2 <= limits->strings &&
+	       event->raw_path2 <= limits->strings && event->call <= limits->strings &&
+	       event->text <= limits->strings && event->n_args <= EVENT_CALL_ARGS_MAX &&
+	       event->data.len <= EVENT_DATA_MAX;
+}
+
 static bool event_fits(const Nightjar__V1__Event *event, const struct limits *limits)
 {
 	enum event_kind kind = known_kind((int)event->kind);
@@ -236,6 +244,8 @@ static bool event_fits(const Nightjar__V1__Event *event, const struct limits *li
 	if (event->process == 0 || event->process > limits->processes || event->child > limits->processes)
 		return false;
 	if (event->path > limits->strings || event->raw_path > limits->strings)
+		return false;
+	if (!detail_fits(event, limits))
 		return false;
 	if (kind == EVENT_KIND_FORK && event->child == 0)
 		return false;
@@ -346,6 +356,22 @@ static int add_container(struct wire_decoder *dec, const Nightjar__V1__Container
 	return 0;
 }
 
+static struct namespaces read_namespaces(const Nightjar__V1__Namespaces *in)
+{
+	if (!in)
+		return (struct namespaces){0};
+	return (struct namespaces){
+		.mnt = in->mnt,
+		.pid = in->pid,
+		.net = in->net,
+		.user = in->user,
+		.uts = in->uts,
+		.ipc = in->ipc,
+		.cgroup = in->cgroup,
+		.time = in->time,
+	};
+}
+
 static int copy_image(struct wire_decoder *dec, const Nightjar__V1__ProcessDef *def, struct process_def *p)
 {
 	if (copy_file(dec->arena, def->exe, &p->exe) < 0 ||
@@ -359,14 +385,25 @@ static int copy_image(struct wire_decoder *dec, const Nightjar__V1__ProcessDef *
 				  .gid = def->gid,
 				  .euid = def->euid,
 				  .egid = def->egid,
+				  .suid = def->suid,
+				  .sgid = def->sgid,
 				  .cap_effective = def->cap_effective,
-				  .cap_permitted = def->cap_permitted};
+				  .cap_permitted = def->cap_permitted,
+				  .cap_inheritable = def->cap_inheritable};
 	p->loginuid = def->loginuid;
 	p->session = def->session;
 	p->tty = def->tty;
 	p->truncated = def->truncated;
 	p->container = def->container ? dec->containers[def->container] : &no_container;
-	return p->cwd ? 0 : -ENOMEM;
+	p->comm = copy_text(dec->arena, def->comm);
+	p->exe_raw = copy_text(dec->arena, def->exe_raw);
+	p->pgid = def->pgid;
+	p->vpgid = def->vpgid;
+	p->exe_flags = def->exe_flags;
+	p->exe_ctime_ns = def->exe_ctime_ns;
+	p->exe_mtime_ns = def->exe_mtime_ns;
+	p->namespaces = read_namespaces(def->namespaces);
+	return p->cwd && p->comm && p->exe_raw ? 0 : -ENOMEM;
 }
 
 static int add_process(struct wire_decoder *dec, const Nightjar__V1__ProcessDef *def)
@@ -385,6 +422,7 @@ static int add_process(struct wire_decoder *dec, const Nightjar__V1__ProcessDef 
 	p->ppid = def->ppid;
 	p->start_ns = def->start_ns;
 	p->exec_ns = def->exec_ns;
+	p->vpid = def->vpid;
 	dec->processes[++dec->process_count] = p;
 	return 0;
 }
@@ -467,6 +505,39 @@ static int read_endpoints(const Nightjar__V1__Event *in, struct arena *arena, st
 	return 0;
 }
 
+static bool has_detail(const Nightjar__V1__Event *in)
+{
+	return in->target || in->path2 || in->raw_path2 || in->call || in->text || in->n_args ||
+	       in->data.len || in->namespaces;
+}
+
+/* The bytes of data are the unpacked message's, which lives in the same arena. */
+static int read_detail(const struct wire_decoder *dec, const Nightjar__V1__Event *in,
+		       struct arena *arena, struct event *out)
+{
+	struct event_detail *detail;
+
+	if (!has_detail(in))
+		return 0;
+	detail = arena_alloc(arena, sizeof(*detail));
+	if (!detail)
+		return -ENOMEM;
+	*detail = (struct event_detail){
+		.call = dec->strings[in->call],
+		.path2 = dec->strings[in->path2],
+		.raw_path2 = dec->strings[in->raw_path2],
+		.text = dec->strings[in->text],
+		.data = bytes_of(in->data.data, in->data.len),
+		.target = in->target ? dec->processes[in->target] : NULL,
+		.arg_count = (uint8_t)in->n_args,
+		.namespaces = read_namespaces(in->namespaces),
+	};
+	for (size_t i = 0; i < in->n_args; i++)
+		detail->args[i] = in->args[i];
+	out->detail = detail;
+	return 0;
+}
+
 static int read_event(const struct wire_decoder *dec, const Nightjar__V1__Event *in, struct arena *arena,
 		      struct event *out)
 {
@@ -485,12 +556,20 @@ static int read_event(const struct wire_decoder *dec, const Nightjar__V1__Event 
 			  .gid = in->gid,
 			  .euid = in->euid,
 			  .egid = in->egid,
+			  .suid = in->suid,
+			  .sgid = in->sgid,
 			  .cap_effective = in->cap_effective,
-			  .cap_permitted = in->cap_permitted},
+			  .cap_permitted = in->cap_permitted,
+			  .cap_inheritable = in->cap_inheritable},
+		.marks = in->marks,
+		.repeats = in->repeats,
+		.first_ns = in->first_ns,
 	};
 	if (copy_file(arena, in->file, &out->file) < 0)
 		return -ENOMEM;
 	out->file.path = dec->strings[in->path];
+	if (read_detail(dec, in, arena, out) < 0)
+		return -ENOMEM;
 	return read_endpoints(in, arena, out);
 }
 

@@ -35,13 +35,16 @@ enum {
 	BATCH_NODE = 12,
 };
 
-/* An event adds at most two of a sort (process and child; path and raw path). */
-#define DEFINITIONS_PER_EVENT 2U
+/* What an event adds of a sort at most: its six strings. */
+#define DEFINITIONS_PER_EVENT 6U
 #define DEFINITION_MAX	      (512UL << 10)
 #define FILE_MAX	      (PB_HEAD_MAX + 7 * PB_FIELD_MAX) /* and its path */
-#define PROCESS_FIXED_MAX     (24 * PB_FIELD_MAX + FILE_MAX)
+#define NAMESPACES_MAX	      (PB_HEAD_MAX + 8 * PB_FIELD_MAX)
+#define PROCESS_FIXED_MAX     (35 * PB_FIELD_MAX + FILE_MAX + NAMESPACES_MAX)
 #define ENDPOINT_MAX	      (PB_HEAD_MAX + 13 * PB_FIELD_MAX + 2 * 16)
-#define EVENT_FIXED_MAX	      (PB_HEAD_MAX + 18 * PB_FIELD_MAX + FILE_MAX)
+#define EVENT_FIXED_MAX	      (PB_HEAD_MAX + 24 * PB_FIELD_MAX + FILE_MAX)
+#define DETAIL_FIXED_MAX                                                                           \
+	(7 * PB_FIELD_MAX + PB_HEAD_MAX + EVENT_CALL_ARGS_MAX * PB_VARINT_MAX + NAMESPACES_MAX)
 
 struct digest {
 	uint64_t low, high;
@@ -254,6 +257,27 @@ static uint8_t *put_file(uint8_t *p, uint32_t field, struct bytes path, const st
 	return p == mark + 1 ? start : pb_close(p, mark);
 }
 
+static uint8_t *put_namespaces(uint8_t *p, uint32_t field, const struct namespaces *ns)
+{
+	uint8_t *mark, *start = p;
+
+	p = pb_open(p, field, &mark);
+	p = pb_uint(p, 1, ns->mnt);
+	p = pb_uint(p, 2, ns->pid);
+	p = pb_uint(p, 3, ns->net);
+	p = pb_uint(p, 4, ns->user);
+	p = pb_uint(p, 5, ns->uts);
+	p = pb_uint(p, 6, ns->ipc);
+	p = pb_uint(p, 7, ns->cgroup);
+	p = pb_uint(p, 8, ns->time);
+	return p == mark + 1 ? start : pb_close(p, mark);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || strcmp(a, b) == 0;
+}
+
 static bool same_texts(const struct bytes *a, uint16_t a_count, const struct bytes *b, uint16_t b_count)
 {
 	if (a_count != b_count)
@@ -270,23 +294,40 @@ static bool same_file(const struct file_info *a, const struct file_info *b)
 {
 	return a->inode == b->inode && a->device == b->device && a->generation == b->generation &&
 	       a->mode == b->mode && a->uid == b->uid && a->nlink == b->nlink &&
-	       strcmp(a->path, b->path) == 0;
+	       same_text(a->path, b->path);
 }
 
 static bool same_creds(const struct creds *a, const struct creds *b)
 {
 	return a->uid == b->uid && a->gid == b->gid && a->euid == b->euid && a->egid == b->egid &&
-	       a->cap_effective == b->cap_effective && a->cap_permitted == b->cap_permitted;
+	       a->suid == b->suid && a->sgid == b->sgid && a->cap_effective == b->cap_effective &&
+	       a->cap_permitted == b->cap_permitted && a->cap_inheritable == b->cap_inheritable;
+}
+
+static bool same_namespaces(const struct namespaces *a, const struct namespaces *b)
+{
+	return a->mnt == b->mnt && a->pid == b->pid && a->net == b->net && a->user == b->user &&
+	       a->uts == b->uts && a->ipc == b->ipc && a->cgroup == b->cgroup && a->time == b->time;
+}
+
+/* What is of the file and not of the process that runs it. */
+static bool same_program(const struct process_def *a, const struct process_def *b)
+{
+	return same_file(&a->exe, &b->exe) && same_text(a->exe_raw, b->exe_raw) &&
+	       a->exe_flags == b->exe_flags && a->exe_ctime_ns == b->exe_ctime_ns &&
+	       a->exe_mtime_ns == b->exe_mtime_ns &&
+	       same_texts(a->args, a->arg_count, b->args, b->arg_count) &&
+	       same_texts(a->env, a->env_count, b->env, b->env_count);
 }
 
 /* True when all that image_of stands for is equal: most children, for the time before their exec. */
 static bool same_image(const struct process_def *a, const struct process_def *b)
 {
-	return same_file(&a->exe, &b->exe) && same_texts(a->args, a->arg_count, b->args, b->arg_count) &&
-	       same_texts(a->env, a->env_count, b->env, b->env_count) &&
-	       strcmp(a->cwd, b->cwd) == 0 && same_creds(&a->creds, &b->creds) &&
-	       a->loginuid == b->loginuid && a->session == b->session && a->tty == b->tty &&
-	       a->truncated == b->truncated && a->container == b->container;
+	return same_program(a, b) && same_text(a->cwd, b->cwd) && same_text(a->comm, b->comm) &&
+	       same_creds(&a->creds, &b->creds) && a->loginuid == b->loginuid &&
+	       a->session == b->session && a->tty == b->tty && a->pgid == b->pgid &&
+	       a->vpgid == b->vpgid && a->truncated == b->truncated &&
+	       same_namespaces(&a->namespaces, &b->namespaces) && a->container == b->container;
 }
 
 static uint8_t *put_creds(uint8_t *p, uint32_t field, const struct creds *creds)
@@ -297,7 +338,7 @@ static uint8_t *put_creds(uint8_t *p, uint32_t field, const struct creds *creds)
 	return pb_uint(p, field + 3, creds->egid);
 }
 
-/* Fields 9 to 23 of ProcessDef. */
+/* Fields 9 to 25 of ProcessDef. */
 static uint8_t *put_image(struct wire_encoder *enc, uint8_t *p, const struct process_def *def,
 			  uint32_t container)
 {
@@ -314,12 +355,29 @@ static uint8_t *put_image(struct wire_encoder *enc, uint8_t *p, const struct pro
 	p = pb_uint(p, 20, def->creds.cap_effective);
 	p = pb_uint(p, 21, def->creds.cap_permitted);
 	p = pb_uint(p, 22, container);
-	return pb_uint(p, 23, def->truncated);
+	p = pb_uint(p, 23, def->truncated);
+	p = pb_bytes(p, 24, as_utf8(enc, def->comm));
+	return pb_uint(p, 25, def->pgid);
+}
+
+/* Fields 27 to 35 of ProcessDef. */
+static uint8_t *put_image_rest(struct wire_encoder *enc, uint8_t *p, const struct process_def *def)
+{
+	p = pb_uint(p, 27, def->vpgid);
+	p = pb_uint(p, 28, def->creds.cap_inheritable);
+	p = pb_uint(p, 29, def->exe_flags);
+	p = pb_uint(p, 30, def->exe_ctime_ns);
+	p = pb_uint(p, 31, def->exe_mtime_ns);
+	p = pb_bytes(p, 32, as_utf8(enc, def->exe_raw));
+	p = put_namespaces(p, 33, &def->namespaces);
+	p = pb_uint(p, 34, def->creds.suid);
+	return pb_uint(p, 35, def->creds.sgid);
 }
 
 static size_t process_bound(const struct process_def *def)
 {
-	size_t bound = PROCESS_FIXED_MAX + 3 * (strlen(def->exe.path) + strlen(def->cwd));
+	size_t bound = PROCESS_FIXED_MAX + 3 * (strlen(def->exe.path) + strlen(def->cwd) +
+						strlen(def->comm) + strlen(def->exe_raw));
 
 	for (uint16_t i = 0; i < def->arg_count; i++)
 		bound += PB_HEAD_MAX + def->args[i].len;
@@ -354,6 +412,8 @@ static uint32_t process_id(struct wire_encoder *enc, const struct process_def *d
 	p = pb_uint(p, 6, def->start_ns);
 	p = pb_uint(p, 7, def->exec_ns);
 	p = shares ? pb_uint(p, 8, parent_id) : put_image(enc, p, def, container);
+	p = pb_uint(p, 26, def->vpid);
+	p = shares ? p : put_image_rest(enc, p, def);
 	finish(&enc->definitions, pb_close(p, mark));
 	return *id;
 }
@@ -398,7 +458,29 @@ static uint8_t *put_endpoint(uint8_t *p, const struct endpoint *ep)
 
 struct event_ids {
 	uint32_t process, child, path, raw_path;
+	uint32_t target, path2, raw_path2, call, text; /* of the detail */
 };
+
+/* Fields 19 to 26 of Event. */
+static uint8_t *put_detail(uint8_t *p, const struct event_detail *detail,
+			   const struct event_ids *ids)
+{
+	uint8_t *mark;
+
+	p = pb_uint(p, 19, ids->target);
+	p = pb_uint(p, 20, ids->path2);
+	p = pb_uint(p, 21, ids->raw_path2);
+	p = pb_uint(p, 22, ids->call);
+	if (detail->arg_count > 0) {
+		p = pb_open(p, 23, &mark);
+		for (uint8_t i = 0; i < detail->arg_count; i++)
+			p = pb_varint(p, detail->args[i]);
+		p = pb_close(p, mark);
+	}
+	p = pb_uint(p, 24, ids->text);
+	p = pb_bytes(p, 25, detail->data);
+	return put_namespaces(p, 26, &detail->namespaces);
+}
 
 static uint8_t *put_event(uint8_t *p, const struct event *event, const struct event_ids *ids)
 {
@@ -421,6 +503,14 @@ static uint8_t *put_event(uint8_t *p, const struct event *event, const struct ev
 	p = put_creds(p, 13, &event->creds);
 	p = pb_uint(p, 17, event->creds.cap_effective);
 	p = pb_uint(p, 18, event->creds.cap_permitted);
+	if (event->detail)
+		p = put_detail(p, event->detail, ids);
+	p = pb_uint(p, 27, event->marks);
+	p = pb_uint(p, 28, event->repeats);
+	p = pb_uint(p, 29, event->first_ns);
+	p = pb_uint(p, 30, event->creds.cap_inheritable);
+	p = pb_uint(p, 31, event->creds.suid);
+	p = pb_uint(p, 32, event->creds.sgid);
 	return pb_close(p, mark);
 }
 
@@ -432,6 +522,9 @@ static bool acceptable(const struct wire_encoder *enc, const struct event *event
 	if (enc->event_count > 0 && event->seq != enc->first_event + enc->event_count)
 		return false;
 	if ((event->kind == EVENT_KIND_FORK) != (event->child != NULL))
+		return false;
+	if (event->detail && (event->detail->arg_count > EVENT_CALL_ARGS_MAX ||
+			      event->detail->data.len > EVENT_DATA_MAX))
 		return false;
 	return event->endpoint_count >= event_kind_endpoints(event->kind) &&
 	       event->endpoint_count <= EVENT_ENDPOINTS_MAX;
@@ -458,24 +551,51 @@ int wire_encode_container(struct wire_encoder *enc, const struct container_def *
 	return 0;
 }
 
+/* The definitions of an event, before it. */
+static void define(struct wire_encoder *enc, const struct event *event, struct event_ids *ret_ids)
+{
+	const struct event_detail *detail = event->detail;
+	struct event_ids ids = {.process = process_id(enc, event->process, NULL, 0)};
+
+	if (event->child)
+		ids.child = process_id(enc, event->child, event->process, ids.process);
+	ids.path = string_id(enc, event->file.path);
+	/* Most are asked for as what they are: comparing costs a tenth of hashing. */
+	ids.raw_path = same_text(event->raw_path, event->file.path)
+			       ? ids.path
+			       : string_id(enc, event->raw_path);
+	if (detail) {
+		ids.target = detail->target ? process_id(enc, detail->target, NULL, 0) : 0;
+		ids.path2 = string_id(enc, detail->path2);
+		ids.raw_path2 = string_id(enc, detail->raw_path2);
+		ids.call = string_id(enc, detail->call);
+		ids.text = string_id(enc, detail->text);
+	}
+	*ret_ids = ids;
+}
+
+static size_t event_bound(const struct event *event)
+{
+	size_t detail = event->detail ? DETAIL_FIXED_MAX + event->detail->data.len : 0;
+
+	return EVENT_FIXED_MAX + event->endpoint_count * ENDPOINT_MAX + detail;
+}
+
 int wire_encode_event(struct wire_encoder *enc, const struct event *event)
 {
 	size_t defined_before = enc->definitions.len;
-	struct event_ids ids = {0};
+	struct event_ids ids;
 	uint8_t *p;
 
 	if (!acceptable(enc, event))
 		return -EINVAL;
-	if (!definable(event->process) || !definable(event->child))
+	if (!definable(event->process) || !definable(event->child) ||
+	    (event->detail && !definable(event->detail->target)))
 		return -E2BIG;
 	if (wire_encoder_epoch_full(enc) || enc->body.len >= WIRE_BATCH_BYTES)
 		return -ENOSPC;
-	ids.process = process_id(enc, event->process, NULL, 0);
-	if (event->child)
-		ids.child = process_id(enc, event->child, event->process, ids.process);
-	ids.path = string_id(enc, event->file.path);
-	ids.raw_path = string_id(enc, event->raw_path);
-	p = buf_extend(&enc->body, EVENT_FIXED_MAX + event->endpoint_count * ENDPOINT_MAX);
+	define(enc, event, &ids);
+	p = buf_extend(&enc->body, event_bound(event));
 	if (!p || buf_error(&enc->definitions) < 0)
 		return -ENOMEM;
 	finish(&enc->body, put_event(p, event, &ids));

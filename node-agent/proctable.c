@@ -158,6 +158,8 @@ static void set_image(struct process *p, struct image *image)
 	p->image = image;
 	p->def.exe.path = "";
 	p->def.cwd = "";
+	p->def.comm = "";
+	p->def.exe_raw = "";
 	if (!image)
 		return;
 	p->def.exe = image->exe;

@@ -132,6 +132,8 @@ static void begin(struct feed *f, struct metrics *metrics)
 					.exe.path = "/usr/bin/make",
 					.args = f->args,
 					.cwd = "/src",
+					.comm = "make",
+					.exe_raw = "",
 					.session = 1,
 					.container = &host};
 	f->tcp = (struct endpoint){.kind = ENDPOINT_KIND_TCP,

@@ -175,6 +175,8 @@ static void make_things(struct client *c)
 						       .args = args,
 						       .arg_count = 2,
 						       .cwd = "/srv",
+						       .comm = "app",
+						       .exe_raw = "/usr/bin/app",
 						       .container = &host};
 	for (unsigned int i = 0; i < PATHS; i++)
 		snprintf(c->paths[i], sizeof(c->paths[i]), "/srv/app/data/part-%u/table.db", i);

@@ -421,18 +421,21 @@ void agent_batch(uint64_t seq, uint16_t port, const char *node, struct buf *out)
 	static const struct container_def host = {.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "",
 						 .namespace = "", .cgroup = "/user.slice", .image_id = "", .workload = ""};
 	static const struct bytes args[] = {{(const uint8_t *)"bash", 4}, {(const uint8_t *)"-i", 2}};
-	const struct process_def shell = {.exec_id = 0x10000ULL + port,
-					  .pid = 1000U + port,
-					  .ppid = 1,
-					  .start_ns = 1,
-					  .exec_ns = 2,
-					  .exe = {.path = "/usr/bin/bash", .inode = 5, .mode = 0100755, .nlink = 1},
-					  .args = args,
-					  .arg_count = 2,
-					  .cwd = "/",
-					  .loginuid = LOGINUID_NONE,
-					  .session = 1000U + port,
-					  .container = &host};
+	const struct process_def shell = {
+		.exec_id = 0x10000ULL + port,
+		.pid = 1000U + port,
+		.ppid = 1,
+		.start_ns = 1,
+		.exec_ns = 2,
+		.exe = {.path = "/usr/bin/bash", .inode = 5, .mode = 0100755, .nlink = 1},
+		.args = args,
+		.arg_count = 2,
+		.cwd = "/",
+		.comm = "bash",
+		.exe_raw = "",
+		.loginuid = LOGINUID_NONE,
+		.session = 1000U + port,
+		.container = &host};
 	const struct endpoint ends[] = {outside(0, port), outside(1, port), outside(2, port)};
 	const struct event exec = {.seq = seq,
 				   .time_ns = seq * NS_PER_MS,

@@ -281,6 +281,8 @@ static struct actor *story_actor(struct story *s)
 	a->def.pid = s->next_pid++;
 	a->def.start_ns = s->now_ns;
 	a->def.cwd = "/";
+	a->def.comm = "";
+	a->def.exe_raw = "";
 	a->def.loginuid = LOGINUID_NONE;
 	a->def.container = s->container;
 	s->now_ns += STORY_STEP_NS;

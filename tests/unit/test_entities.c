@@ -36,6 +36,8 @@ static struct process_def def(uint32_t pid)
 				    .start_ns = pid,
 				    .exe.path = "/bin/x",
 				    .cwd = "/",
+				    .comm = "",
+				    .exe_raw = "",
 				    .session = pid,
 				    .container = &story_host};
 }

@@ -13,7 +13,9 @@ static struct image *image_inode(const char *exe, const char *const *args, uint6
 {
 	struct bytes list[8];
 	struct process_def def = {.exe = {.path = exe, .inode = inode, .device = inode ? 3 : 0},
-				  .cwd = "/"};
+				  .cwd = "/",
+				  .comm = "",
+				  .exe_raw = ""};
 	struct image *image;
 
 	while (args[def.arg_count]) {

@@ -43,6 +43,8 @@ static struct process *act(struct net *n, enum event_kind kind, uint32_t pid, co
 				  .start_ns = pid,
 				  .exe = {.path = exe, .mode = 0100755, .inode = 1},
 				  .cwd = "/",
+				  .comm = "",
+				  .exe_raw = "",
 				  .session = pid,
 				  .container = n->container};
 	struct event event = {

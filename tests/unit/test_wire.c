@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/wire.h"
+#include "common/wire_check.h"
 #include "nightjar/v1/agent.pb-c.h"
 
 struct pair {
@@ -265,6 +266,11 @@ static void ids_that_nothing_defines_are_refused(void **state)
 	ASSERT_REFUSED(p, h.event.child = 2);
 	ASSERT_REFUSED(p, h.event.path = 1);
 	ASSERT_REFUSED(p, h.event.raw_path = 1);
+	ASSERT_REFUSED(p, h.event.target = 2);
+	ASSERT_REFUSED(p, h.event.path2 = 1);
+	ASSERT_REFUSED(p, h.event.raw_path2 = 1);
+	ASSERT_REFUSED(p, h.event.call = 1);
+	ASSERT_REFUSED(p, h.event.text = 1);
 	ASSERT_REFUSED(p, h.process.container = 1);
 	ASSERT_REFUSED(p, h.process.image_of = 1);
 	ASSERT_REFUSED(p, h.process.id = 2);
@@ -274,7 +280,9 @@ static void ids_that_nothing_defines_are_refused(void **state)
 
 static void values_that_do_not_fit_are_refused(void **state)
 {
+	static uint8_t data[EVENT_DATA_MAX + 1];
 	struct pair *p = *state;
+	uint64_t args[EVENT_CALL_ARGS_MAX + 1] = {0};
 	uint8_t ip[5] = {0};
 
 	ASSERT_REFUSED(p, h.event.n_endpoints = 0);
@@ -286,6 +294,8 @@ static void values_that_do_not_fit_are_refused(void **state)
 	ASSERT_REFUSED(p, h.endpoint.remote_port = 65536);
 	ASSERT_REFUSED(p, h.endpoint.readers = 65536);
 	ASSERT_REFUSED(p, h.endpoint.remote_ip = ((ProtobufCBinaryData){sizeof(ip), ip}));
+	ASSERT_REFUSED(p, h.event.data = ((ProtobufCBinaryData){sizeof(data), data}));
+	ASSERT_REFUSED(p, (h.event.n_args = EVENT_CALL_ARGS_MAX + 1, h.event.args = args));
 }
 
 static void more_definitions_than_the_cap_are_refused(void **state)
@@ -323,6 +333,53 @@ static void a_flood_of_empty_elements_is_refused_before_it_costs_memory(void **s
 	assert_int_equal(wire_decode_batch(p->dec, buf_bytes(&flood), p->arena, &batch), -EBADMSG);
 	assert_int_equal(arena_used(p->arena), 0);
 	free(elements);
+}
+
+/* One event: process 1 and then these bytes. */
+static int decode_event_with(struct pair *p, const void *bytes, size_t len)
+{
+	_cleanup_buf_ struct buf body = {0}, message = {0};
+	const struct wire_batch_head head = {.seq = 1, .epoch = 1, .opens_epoch = true, .node = ""};
+	struct wire_batch batch;
+	struct bytes part;
+	int r;
+
+	buf_add(&body,
+		"\x42\x0b\x08\x01\x11"
+		"exec_id.",
+		13); /* process 1 */
+	buf_add(&body, "\x4a", 1);
+	for (size_t n = len + 4; n > 0; n >>= 7)
+		buf_add_byte(&body, (uint8_t)((n & 0x7f) | (n > 0x7f ? 0x80 : 0)));
+	buf_add(&body, "\x08\x03\x18\x01", 4); /* an exit */
+	buf_add(&body, bytes, len);
+	part = buf_bytes(&body);
+	assert_int_equal(wire_write_batch(&head, &part, 1, &message), 0);
+	arena_reset(p->arena);
+	r = wire_decode_batch(p->dec, buf_bytes(&message), p->arena, &batch);
+	if (r == 0 && batch.events[0].detail)
+		return batch.events[0].detail->arg_count;
+	return r;
+}
+
+static void runs_of_numbers_are_read_in_both_forms_and_checked_to_the_end(void **state)
+{
+	struct pair *p = *state;
+	static uint8_t flood[5 + 0xffff]; /* as many numbers as there may be elements */
+
+	assert_int_equal(decode_event_with(p, "", 0), 0);
+	assert_int_equal(decode_event_with(p, "\xba\x01\x03\x01\x80\x01", 6), 2);
+	assert_int_equal(decode_event_with(p, "\xba\x01\x00", 3), 0);
+	assert_int_equal(decode_event_with(p, "\xb8\x01\x05\xb8\x01\x06", 6), 2);
+	assert_int_equal(decode_event_with(p, "\xba\x01\x02\x01\x80", 5), -EBADMSG);
+	assert_int_equal(decode_event_with(
+				 p, "\xba\x01\x0b\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 14),
+			 -EBADMSG);
+	assert_int_equal(decode_event_with(p, "\xb9\x01\x00\x00\x00\x00\x00\x00\x00\x00", 10),
+			 -EBADMSG);
+	memcpy(flood, "\xba\x01\xff\xff\x03", 5);
+	assert_int_equal(decode_event_with(p, flood, 5 + 0xffff), -EBADMSG);
+	assert_int_equal(arena_used(p->arena), 0);
 }
 
 static void without_memory_the_epoch_has_to_be_opened_again(void **state)
@@ -428,6 +485,24 @@ static void containers_past_their_caps_are_refused(void **state)
 	ASSERT_REFUSED(p, (h.batch.n_containers = 1, h.batch.containers = defs, mount.source = text));
 }
 
+static void the_encoder_refuses_a_detail_that_is_too_large(void **state)
+{
+	static const uint8_t data[EVENT_DATA_MAX + 1];
+	struct pair *p = *state;
+	struct event event = sample_event(EVENT_KIND_FIRST_BYTES, 1);
+	struct event_detail detail = sample_detail;
+
+	event.detail = &detail;
+	detail.arg_count = EVENT_CALL_ARGS_MAX + 1;
+	wire_encode_begin(p->enc);
+	assert_int_equal(wire_encode_event(p->enc, &event), -EINVAL);
+	detail.arg_count = EVENT_CALL_ARGS_MAX;
+	detail.data = bytes_of(data, sizeof(data));
+	assert_int_equal(wire_encode_event(p->enc, &event), -EINVAL);
+	detail.data.len--;
+	assert_int_equal(wire_encode_event(p->enc, &event), 0);
+}
+
 /* ---- what must go through ---- */
 
 static void every_kind_with_every_endpoint_comes_back_equal(void **state)
@@ -462,6 +537,60 @@ static void an_event_with_nothing_set_comes_back_equal(void **state)
 	encode(p, &event, 1);
 	assert_int_equal(decode(p, &batch), 0);
 	assert_events_equal(&batch.events[0], &event);
+}
+
+static void a_detail_in_which_all_is_absent_costs_nothing(void **state)
+{
+	struct pair *p = *state;
+	const struct event_detail nothing = {.call = "", .path2 = "", .raw_path2 = "", .text = ""};
+	struct event event = {.seq = 1,
+			      .kind = EVENT_KIND_EXIT,
+			      .process = &sample_bare,
+			      .file = {.path = ""},
+			      .raw_path = ""};
+	struct wire_batch batch;
+	size_t without;
+
+	encode(p, &event, 1);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_null(batch.events[0].detail);
+	event.seq = 2;
+	encode(p, &event, 1);
+	without = p->message.len;
+	event.seq = 3;
+	event.detail = &nothing;
+	encode(p, &event, 1);
+	assert_int_equal(p->message.len, without);
+	assert_int_equal(decode(p, &batch), 0);
+	assert_null(batch.events[0].detail);
+	assert_string_equal(event_detail(&batch.events[0])->call, "");
+}
+
+static void each_part_of_a_detail_comes_back_without_the_others(void **state)
+{
+	const struct event_detail nothing = {.call = "", .path2 = "", .raw_path2 = "", .text = ""};
+	struct event_detail parts[8];
+	struct pair *p = *state;
+
+	for (size_t i = 0; i < 8; i++)
+		parts[i] = nothing;
+	parts[0].call = "openat";
+	parts[1].path2 = "/a";
+	parts[2].raw_path2 = "b";
+	parts[3].text = "c";
+	parts[4].data = bytes_of_text("d");
+	parts[5].target = &sample_shell;
+	parts[6].arg_count = 1; /* and it is 0 */
+	parts[7].namespaces.time = 9;
+	for (uint64_t i = 0; i < 8; i++) {
+		struct event event = sample_event(EVENT_KIND_PRCTL, i + 1);
+		struct wire_batch batch;
+
+		event.detail = &parts[i];
+		encode(p, &event, 1);
+		assert_int_equal(decode(p, &batch), 0);
+		assert_events_equal(&batch.events[0], &event);
+	}
 }
 
 static void definitions_go_over_the_wire_once_an_epoch(void **state)
@@ -531,7 +660,7 @@ static void an_epoch_that_is_full_says_so_and_a_new_one_goes_on(void **state)
 	assert_int_equal(wire_encode_event(p->enc, &event), -ENOSPC);
 	end_batch(p);
 	assert_int_equal(decode(p, &batch), 0);
-	assert_in_range(batch.event_count, 60, 64);
+	assert_in_range(batch.event_count, 56, 64);
 	wire_encoder_new_epoch(p->enc);
 	encode(p, &event, 1);
 	assert_int_equal(decode(p, &batch), 0);
@@ -710,14 +839,31 @@ static void expect_endpoint(Nightjar__V1__Endpoint *out, const struct endpoint *
 	out->writers = ep->writers;
 }
 
+static void expect_namespaces(Nightjar__V1__Namespaces *out, const struct namespaces *ns)
+{
+	nightjar__v1__namespaces__init(out);
+	out->mnt = ns->mnt;
+	out->pid = ns->pid;
+	out->net = ns->net;
+	out->user = ns->user;
+	out->uts = ns->uts;
+	out->ipc = ns->ipc;
+	out->cgroup = ns->cgroup;
+	out->time = ns->time;
+}
+
+#define STRINGS 6
+
 struct expected {
 	Nightjar__V1__AgentMessage message;
 	Nightjar__V1__Batch batch;
-	Nightjar__V1__StringDef strings[2], *string_list[2];
+	Nightjar__V1__StringDef strings[STRINGS], *string_list[STRINGS];
 	Nightjar__V1__ContainerDef container, *container_list[1];
 	Nightjar__V1__Label labels[2], *label_list[2];
 	Nightjar__V1__Mount mounts[2], *mount_list[2];
-	Nightjar__V1__ProcessDef process, child, *process_list[2];
+	Nightjar__V1__ProcessDef process, child, target, *process_list[3];
+	Nightjar__V1__Namespaces process_namespaces, namespaces;
+	uint64_t call_args[EVENT_CALL_ARGS_MAX];
 	Nightjar__V1__File exe, file;
 	ProtobufCBinaryData args[3], env[1];
 	Nightjar__V1__Event event, *event_list[1];
@@ -728,13 +874,16 @@ static void expect_definitions(struct expected *x, const struct event *event)
 {
 	const struct container_def *c = event->process->container;
 
-	for (size_t i = 0; i < 2; i++) {
+	const struct event_detail *d = event_detail(event);
+	const char *const texts[STRINGS] = {event->file.path, event->raw_path, d->path2,
+					    d->raw_path2,     d->call,	       d->text};
+
+	for (size_t i = 0; i < STRINGS; i++) {
 		nightjar__v1__string_def__init(&x->strings[i]);
 		x->strings[i].id = (uint32_t)i + 1;
+		x->strings[i].value = (char *)(uintptr_t)texts[i];
 		x->string_list[i] = &x->strings[i];
 	}
-	x->strings[0].value = (char *)(uintptr_t)event->file.path;
-	x->strings[1].value = (char *)(uintptr_t)event->raw_path;
 	nightjar__v1__container_def__init(&x->container);
 	x->container.id = 1;
 	x->container.container_id = (char *)(uintptr_t)c->container_id;
@@ -768,7 +917,7 @@ static void expect_definitions(struct expected *x, const struct event *event)
 	x->container.n_mounts = c->mount_count;
 	x->container.mounts = x->mount_list;
 	x->container_list[0] = &x->container;
-	x->batch.n_strings = 2;
+	x->batch.n_strings = STRINGS;
 	x->batch.strings = x->string_list;
 	x->batch.n_containers = 1;
 	x->batch.containers = x->container_list;
@@ -784,6 +933,31 @@ static void expect_birth(Nightjar__V1__ProcessDef *out, uint32_t id, const struc
 	out->ppid = def->ppid;
 	out->start_ns = def->start_ns;
 	out->exec_ns = def->exec_ns;
+	out->vpid = def->vpid;
+}
+
+static void expect_target(struct expected *x, const struct process_def *def)
+{
+	expect_birth(&x->target, x->event.target, def);
+	x->process_list[x->batch.n_processes++] = &x->target;
+}
+
+static void expect_image_rest(struct expected *x, const struct process_def *def)
+{
+	Nightjar__V1__ProcessDef *out = &x->process;
+
+	out->comm = (char *)(uintptr_t)def->comm;
+	out->exe_raw = (char *)(uintptr_t)def->exe_raw;
+	out->pgid = def->pgid;
+	out->vpgid = def->vpgid;
+	out->cap_inheritable = def->creds.cap_inheritable;
+	out->exe_flags = def->exe_flags;
+	out->exe_ctime_ns = def->exe_ctime_ns;
+	out->exe_mtime_ns = def->exe_mtime_ns;
+	out->suid = def->creds.suid;
+	out->sgid = def->creds.sgid;
+	expect_namespaces(&x->process_namespaces, &def->namespaces);
+	out->namespaces = &x->process_namespaces;
 }
 
 static void expect_processes(struct expected *x, const struct event *event)
@@ -813,14 +987,32 @@ static void expect_processes(struct expected *x, const struct event *event)
 	out->cap_permitted = def->creds.cap_permitted;
 	out->container = 1;
 	out->truncated = def->truncated;
+	expect_image_rest(x, def);
 	x->process_list[0] = out;
 	x->process_list[1] = &x->child;
 	x->batch.n_processes = event->child ? 2 : 1;
 	x->batch.processes = x->process_list;
-	if (!event->child)
-		return;
-	expect_birth(&x->child, 2, event->child);
-	x->child.image_of = 1;
+	if (event->child) {
+		expect_birth(&x->child, 2, event->child);
+		x->child.image_of = 1;
+	}
+	expect_target(x, event_detail(event)->target);
+}
+
+static void expect_detail(struct expected *x, const struct event_detail *detail)
+{
+	Nightjar__V1__Event *out = &x->event;
+
+	out->path2 = 3;
+	out->raw_path2 = 4;
+	out->call = 5;
+	out->text = 6;
+	memcpy(x->call_args, detail->args, sizeof(x->call_args));
+	out->n_args = detail->arg_count;
+	out->args = x->call_args;
+	out->data = pb_data(detail->data.data, detail->data.len);
+	expect_namespaces(&x->namespaces, &detail->namespaces);
+	out->namespaces = &x->namespaces;
 }
 
 static void expect_event(struct expected *x, const struct event *event)
@@ -852,6 +1044,14 @@ static void expect_event(struct expected *x, const struct event *event)
 	out->egid = event->creds.egid;
 	out->cap_effective = event->creds.cap_effective;
 	out->cap_permitted = event->creds.cap_permitted;
+	out->cap_inheritable = event->creds.cap_inheritable;
+	out->suid = event->creds.suid;
+	out->sgid = event->creds.sgid;
+	out->marks = event->marks;
+	out->repeats = event->repeats;
+	out->first_ns = event->first_ns;
+	out->target = event->child ? 3 : 2;
+	expect_detail(x, event_detail(event));
 	x->event_list[0] = out;
 	x->batch.n_events = 1;
 	x->batch.events = x->event_list;
@@ -871,8 +1071,8 @@ static void expect(struct expected *x, const struct event *event)
 	x->batch.policy_generation = 3;
 	x->batch.node = (char *)(uintptr_t)"n1";
 	expect_definitions(x, event);
-	expect_processes(x, event);
 	expect_event(x, event);
+	expect_processes(x, event);
 }
 
 /* Both are packed by protobuf-c, so that the order of fields does not matter. */
@@ -928,12 +1128,16 @@ int main(void)
 		TEST(values_that_do_not_fit_are_refused),
 		TEST(more_definitions_than_the_cap_are_refused),
 		TEST(a_flood_of_empty_elements_is_refused_before_it_costs_memory),
+		TEST(runs_of_numbers_are_read_in_both_forms_and_checked_to_the_end),
 		TEST(without_memory_the_epoch_has_to_be_opened_again),
 		TEST(containers_past_their_caps_never_leave_the_encoder),
 		TEST(containers_past_their_caps_are_refused),
 		TEST(the_encoder_refuses_what_a_decoder_would),
+		TEST(the_encoder_refuses_a_detail_that_is_too_large),
 		TEST(every_kind_with_every_endpoint_comes_back_equal),
 		TEST(an_event_with_nothing_set_comes_back_equal),
+		TEST(a_detail_in_which_all_is_absent_costs_nothing),
+		TEST(each_part_of_a_detail_comes_back_without_the_others),
 		TEST(definitions_go_over_the_wire_once_an_epoch),
 		TEST(an_epoch_is_opened_again_by_its_definitions_and_a_later_batch),
 		TEST(an_epoch_that_is_full_says_so_and_a_new_one_goes_on),

@@ -53,17 +53,50 @@ static const struct process_def sample_shell = {
 	.env = sample_env,
 	.env_count = 1,
 	.cwd = "/srv/app",
-	.creds = {.uid = 33, .gid = 34, .euid = 35, .egid = 36, .cap_effective = 0x1ff, .cap_permitted = 0x3ff},
+	.creds = {.uid = 33,
+		  .gid = 34,
+		  .euid = 35,
+		  .egid = 36,
+		  .suid = 37,
+		  .sgid = 38,
+		  .cap_effective = 0x1ff,
+		  .cap_permitted = 0x3ff,
+		  .cap_inheritable = 0x7ff},
 	.loginuid = LOGINUID_NONE,
 	.session = 4000,
 	.tty = 0x8803,
 	.truncated = PROCESS_ARGS_TRUNCATED | PROCESS_ENV_TRUNCATED,
 	.container = &sample_pod,
+	.comm = "bash",
+	.exe_raw = "./bash",
+	.pgid = 4100,
+	.vpid = 42,
+	.vpgid = 41,
+	.exe_flags = PROCESS_EXE_WRITABLE | PROCESS_EXE_MEMFD,
+	.exe_ctime_ns = 1700000000000000001,
+	.exe_mtime_ns = 1700000000000000002,
+	.namespaces = {1, 2, 3, 4, 5, 6, 7, 8},
 };
 
 /* Only what is never absent; on the host. */
-static const struct process_def sample_bare = {
-	.exec_id = 5, .exe = {.path = ""}, .cwd = "", .container = &sample_host};
+static const struct process_def sample_bare = {.exec_id = 5,
+					       .exe = {.path = ""},
+					       .cwd = "",
+					       .container = &sample_host,
+					       .comm = "",
+					       .exe_raw = ""};
+
+static const struct event_detail sample_detail = {
+	.call = "renameat2",
+	.path2 = "/etc/shadow.new",
+	.raw_path2 = "shadow.new",
+	.text = "overlay",
+	.data = {(const uint8_t *)"a\0b\xff", 4},
+	.target = &sample_bare,
+	.args = {0xffffffffffffffff, 0, 300, 1, 2, 0}, /* the last one is there too */
+	.arg_count = EVENT_CALL_ARGS_MAX,
+	.namespaces = {4026531841, 2, 3, 4, 5, 6, 7, 8},
+};
 
 /* Shares the shell's image. */
 static inline struct process_def sample_child(void)
@@ -76,6 +109,7 @@ static inline struct process_def sample_child(void)
 	child.ppid = 4242;
 	child.start_ns = 1000000999;
 	child.exec_ns = 0;
+	child.vpid = 43;
 	return child;
 }
 
@@ -127,7 +161,19 @@ static inline struct event sample_event(enum event_kind kind, uint64_t seq)
 		.old_fd = -1,
 		.file = {"/etc/shadow", 9, 0x800001, 1, 0100600, 2, 1},
 		.raw_path = "../etc/shadow",
-		.creds = {.uid = 1, .gid = 2, .euid = 3, .egid = 4, .cap_effective = 5, .cap_permitted = 6},
+		.creds = {.uid = 1,
+			  .gid = 2,
+			  .euid = 3,
+			  .egid = 4,
+			  .suid = 7,
+			  .sgid = 8,
+			  .cap_effective = 5,
+			  .cap_permitted = 6,
+			  .cap_inheritable = 9},
+		.marks = EVENT_MARK_PATH_CUT | EVENT_MARK_UNREADABLE,
+		.detail = &sample_detail,
+		.repeats = 1ULL << 40,
+		.first_ns = 123456789,
 	};
 
 	return event;
@@ -185,6 +231,11 @@ static inline void assert_creds_equal(const struct creds *a, const struct creds 
 	assert_memory_equal(a, b, sizeof(*a));
 }
 
+static inline void assert_namespaces_equal(const struct namespaces *a, const struct namespaces *b)
+{
+	assert_memory_equal(a, b, sizeof(*a));
+}
+
 static inline void assert_processes_equal(const struct process_def *a, const struct process_def *b)
 {
 	assert_int_equal(a->exec_id, b->exec_id);
@@ -203,6 +254,30 @@ static inline void assert_processes_equal(const struct process_def *a, const str
 	assert_int_equal(a->tty, b->tty);
 	assert_int_equal(a->truncated, b->truncated);
 	assert_containers_equal(a->container, b->container);
+	assert_string_equal(a->comm, b->comm);
+	assert_string_equal(a->exe_raw, b->exe_raw);
+	assert_int_equal(a->pgid, b->pgid);
+	assert_int_equal(a->vpid, b->vpid);
+	assert_int_equal(a->vpgid, b->vpgid);
+	assert_int_equal(a->exe_flags, b->exe_flags);
+	assert_int_equal(a->exe_ctime_ns, b->exe_ctime_ns);
+	assert_int_equal(a->exe_mtime_ns, b->exe_mtime_ns);
+	assert_namespaces_equal(&a->namespaces, &b->namespaces);
+}
+
+static inline void assert_details_equal(const struct event_detail *a, const struct event_detail *b)
+{
+	assert_string_equal(a->call, b->call);
+	assert_string_equal(a->path2, b->path2);
+	assert_string_equal(a->raw_path2, b->raw_path2);
+	assert_string_equal(a->text, b->text);
+	assert_true(bytes_equal(a->data, b->data));
+	assert_int_equal(!a->target, !b->target);
+	if (a->target)
+		assert_processes_equal(a->target, b->target);
+	assert_int_equal(a->arg_count, b->arg_count);
+	assert_memory_equal(a->args, b->args, sizeof(a->args));
+	assert_namespaces_equal(&a->namespaces, &b->namespaces);
 }
 
 static inline void assert_events_equal(const struct event *a, const struct event *b)
@@ -224,4 +299,8 @@ static inline void assert_events_equal(const struct event *a, const struct event
 	assert_files_equal(&a->file, &b->file);
 	assert_string_equal(a->raw_path, b->raw_path);
 	assert_creds_equal(&a->creds, &b->creds);
+	assert_int_equal(a->marks, b->marks);
+	assert_int_equal(a->repeats, b->repeats);
+	assert_int_equal(a->first_ns, b->first_ns);
+	assert_details_equal(event_detail(a), event_detail(b));
 }
