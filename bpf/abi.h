@@ -27,8 +27,8 @@ enum nj_record_type {
 	NJ_OPEN = 7,
 	NJ_DUP = 8,
 	NJ_PIPE = 9,
-	NJ_CRED = 10,
 	NJ_CGROUP = 11,
+	NJ_ACT = 12,
 	NJ_TYPE_MAX
 };
 
@@ -36,12 +36,68 @@ enum nj_record_type {
 enum nj_class {
 	NJ_CLASS_PROCESS = 0,
 	NJ_CLASS_TCP = 1,
-	NJ_CLASS_FILE = 2,
-	NJ_CLASS_DESCRIPTOR = 3, /* dup, pipe, socketpair */
-	NJ_CLASS_SOCKET = 4,	 /* accept, UDP connect */
-	NJ_CLASS_PRIVILEGE = 5,
+	NJ_CLASS_FILE = 2,	 /* opens */
+	NJ_CLASS_DESCRIPTOR = 3, /* dup, pipe, socketpair, descriptors that arrive */
+	NJ_CLASS_SOCKET = 4,	 /* socket, bind, listen, accept, connect */
+	NJ_CLASS_PRIVILEGE = 5,	 /* ids, capabilities, prctl */
 	NJ_CLASS_CGROUP = 6,
+	NJ_CLASS_CHANGE = 7,	 /* of the file tree: unlink, rename, chmod … */
+	NJ_CLASS_MOUNT = 8,	 /* mounts and roots */
+	NJ_CLASS_MESSAGE = 9,	 /* send and receive on what is not a stream */
+	NJ_CLASS_DNS = 10,
+	NJ_CLASS_PAYLOAD = 11,	 /* first bytes of outgoing connections */
+	NJ_CLASS_EXEC_FAILED = 12,
+	NJ_CLASS_NAMESPACE = 13, /* setns, unshare, clone */
+	NJ_CLASS_ACCESS = 14,	 /* to other processes: ptrace, process_vm, pidfd_getfd */
+	NJ_CLASS_KERNEL = 15,	 /* modules, bpf, perf, userfaultfd, keys */
+	NJ_CLASS_MEMORY = 16,	 /* memfd, memory made executable */
+	NJ_CLASS_SIGNAL = 17,
+	NJ_CLASS_SPLICE = 18,
+	NJ_CLASS_IO_URING = 19,
+	NJ_CLASS_CPU = 20,	 /* CPU time of processes */
 	NJ_CLASS_MAX
+};
+
+/* What an act was: values of nightjar.v1.EventKind. */
+enum nj_kind {
+	NJ_KIND_CRED = 12,
+	NJ_KIND_EXEC_FAILED = 13,
+	NJ_KIND_UNLINK = 14,
+	NJ_KIND_RENAME = 15,
+	NJ_KIND_LINK = 16,
+	NJ_KIND_CHMOD = 17,
+	NJ_KIND_CHOWN = 18,
+	NJ_KIND_UTIME = 19,
+	NJ_KIND_TRUNCATE = 20,
+	NJ_KIND_MKDIR = 21,
+	NJ_KIND_MKNOD = 22,
+	NJ_KIND_MOUNT = 23,
+	NJ_KIND_UMOUNT = 24,
+	NJ_KIND_ROOT = 25,
+	NJ_KIND_SOCKET = 26,
+	NJ_KIND_BIND = 27,
+	NJ_KIND_SEND = 28,
+	NJ_KIND_RECEIVE = 29,
+	NJ_KIND_DNS = 30,
+	NJ_KIND_FIRST_BYTES = 31,
+	NJ_KIND_PASS = 32,
+	NJ_KIND_NAMESPACE = 33,
+	NJ_KIND_PTRACE = 34,
+	NJ_KIND_PROCESS_VM = 35,
+	NJ_KIND_MODULE = 36,
+	NJ_KIND_BPF = 37,
+	NJ_KIND_PERF = 38,
+	NJ_KIND_USERFAULTFD = 39,
+	NJ_KIND_KEYCTL = 40,
+	NJ_KIND_MEMFD = 41,
+	NJ_KIND_MEMORY_EXEC = 42,
+	NJ_KIND_SIGNAL = 43,
+	NJ_KIND_SPLICE = 44,
+	NJ_KIND_IO_URING = 45,
+	NJ_KIND_CGROUP = 46,
+	NJ_KIND_CPU = 47,
+	NJ_KIND_PRCTL = 48,
+	NJ_KIND_MAX
 };
 
 /* A process image: (pid, start) names a process for one boot, exec_count tells its images apart. */
@@ -209,12 +265,54 @@ struct nj_pipe {
 	struct nj_endpoint ends[2];
 };
 
-struct nj_cred {
+/* nj_act.marks: values of common/event.h's EVENT_MARK_*. */
+#define NJ_MARK_PATH_CUT   1
+#define NJ_MARK_PATH2_CUT  2
+#define NJ_MARK_RAW_CUT	   4
+#define NJ_MARK_DATA_CUT   8
+#define NJ_MARK_RACED	   16
+#define NJ_MARK_IO_URING   32
+#define NJ_MARK_COMPAT	   64
+#define NJ_MARK_UNREADABLE 128
+
+/* Everything that a process does by a system call and that has no record of its own. Then its parts,
+ * each a struct nj_part and len bytes, not aligned, in any order. */
+struct nj_act {
 	struct nj_head head;
 	__s64 result;
-	__u32 call; /* system call number */
-	__u32 pad;
-	struct nj_creds creds; /* after the call */
+	__u64 arg[6]; /* as given, where they were; addresses and what says nothing are 0 */
+	__u16 kind;   /* enum nj_kind */
+	__u16 call;   /* system call number; NJ_MARK_COMPAT says of which table */
+	__u16 marks;  /* NJ_MARK_* */
+	__u8 arg_count;
+	__u8 pad;
+};
+
+enum nj_part_type {
+	NJ_PART_PATH = 1,      /* text with its final NUL: of the object, as the process sees it */
+	NJ_PART_RAW = 2,       /* text: the argument */
+	NJ_PART_PATH2 = 3,
+	NJ_PART_RAW2 = 4,
+	NJ_PART_TEXT = 5,      /* text: a name or type, see event.proto */
+	NJ_PART_FILE = 6,      /* struct nj_file */
+	NJ_PART_ENDPOINT = 7,  /* struct nj_endpoint; several, in order */
+	NJ_PART_TARGET = 8,    /* struct nj_task: whom it was done to */
+	NJ_PART_CREDS = 9,     /* struct nj_creds, after the call */
+	NJ_PART_NAMESPACES = 10, /* struct nj_namespaces, after the call */
+	NJ_PART_DATA = 11,     /* bytes */
+	NJ_PART_ADDRESS = 12,  /* bytes: struct sockaddr as it was given */
+	NJ_PART_MAX
+};
+
+struct nj_part {
+	__u16 len;
+	__u8 type; /* enum nj_part_type */
+	__u8 pad;
+};
+
+/* Inode numbers; pid is the one that children are born into. */
+struct nj_namespaces {
+	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
 };
 
 /* Then: path below the hierarchy's root. */
@@ -230,6 +328,8 @@ struct nj_cgroup {
 #define NJ_ARGS_MAX	  2048
 #define NJ_ENV_MAX	  2048
 #define NJ_RAW_MAX	  256
+#define NJ_DATA_MAX	  1024 /* of NJ_PART_DATA */
+#define NJ_CALLS_MAX	  512  /* system call numbers */
 #define NJ_NAME_MAX	  64 /* of a path component in the policy */
 #define NJ_OPEN_NAMES_MAX 256
 
@@ -251,10 +351,11 @@ struct nj_settings {
 	__u32 generation; /* of the policy */
 	__u32 classes;	  /* bits 1 << enum nj_class */
 	__u32 pad;
-	/* System calls of the wanted classes, one bit per number; any_calls has those of both. */
-	__u64 any_calls[8];
-	__u64 calls[8];
-	__u64 compat_calls[8];
+	/* What is done about a system call (enum nj_act_number of calls.h), by its number; nothing about
+	 * those of no wanted class. any_calls has a bit for each number of either table. */
+	__u64 any_calls[NJ_CALLS_MAX / 64];
+	__u8 acts[NJ_CALLS_MAX];
+	__u8 compat_acts[NJ_CALLS_MAX];
 	/* By length of a name, a bit for each first character (its low six bits) that the map of
 	 * names knows: what most opens fail on. */
 	__u64 name_mask[NJ_NAME_MAX];
@@ -273,7 +374,7 @@ struct nj_bell {
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct nj_bell) == 64, "abi");
-_Static_assert(sizeof(struct nj_settings) == 720, "abi");
+_Static_assert(sizeof(struct nj_settings) == 1616, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
 _Static_assert(sizeof(struct nj_head) == 48, "abi");
 _Static_assert(sizeof(struct nj_endpoint) == 64, "abi");
@@ -288,7 +389,9 @@ _Static_assert(sizeof(struct nj_socket_call) == 120, "abi");
 _Static_assert(sizeof(struct nj_open) == 168, "abi");
 _Static_assert(sizeof(struct nj_dup) == 120, "abi");
 _Static_assert(sizeof(struct nj_pipe) == 176, "abi");
-_Static_assert(sizeof(struct nj_cred) == 96, "abi");
+_Static_assert(sizeof(struct nj_act) == 112, "abi");
+_Static_assert(sizeof(struct nj_part) == 4, "abi");
+_Static_assert(sizeof(struct nj_namespaces) == 32, "abi");
 _Static_assert(sizeof(struct nj_cgroup) == 56, "abi");
 _Static_assert(__builtin_offsetof(struct nj_head, task) == 16, "abi");
 _Static_assert(__builtin_offsetof(struct nj_exec, exe) == 96, "abi");

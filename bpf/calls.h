@@ -1,40 +1,190 @@
-/* The system calls that are looked at, by their numbers on x86-64 and, for 32-bit calls, on i386.
- * Plain C, compiled by both sides: the agent turns the wanted classes into bitmaps of numbers, the
- * dispatcher turns a number into what is done.
+/* The system calls that are looked at. Plain C, compiled by both sides: the agent turns the wanted
+ * classes into tables from number to act (struct nj_settings), the dispatcher hands an act to its
+ * program.
  *
- *   NATIVE(number, act)   COMPAT(number, act) */
+ * An act is one layout of arguments. A program is what is loaded, refused and left out as one, and
+ * serves one or several classes. */
 #pragma once
 
-enum nj_act {
+#include "bpf/abi.h"
+
+#define NJ_BIT(class) (1U << NJ_CLASS_##class)
+#define NJ_NO	      0xffff /* the architecture has no such call */
+
+#ifdef __aarch64__
+#define NJ_NATIVE(x86_64, arm64) (arm64)
+#else
+#define NJ_NATIVE(x86_64, arm64) (x86_64)
+#endif
+
+/* clang-format off */
+/* Programs behind the dispatcher, called by their place in the map call_programs. */
+#define NJ_PROGRAMS(X) \
+	X(FILE) X(CHANGE) X(MOUNT) X(DESCRIPTOR) X(SOCKET) X(MESSAGE) X(PRIVILEGE) X(NAMESPACE) \
+	X(ACCESS) X(KERNEL) X(MEMORY) X(SIGNAL) X(SPLICE) X(EXEC) X(IO_URING)
+
+enum nj_program {
+#define PROGRAM(name) NJ_PROGRAM_##name,
+	NJ_PROGRAMS(PROGRAM)
+#undef PROGRAM
+	NJ_PROGRAM_MAX
+};
+
+/* act, program, classes that want it; the arguments that it has */
+#define NJ_ACTS(X) \
+	X(OPEN, FILE, NJ_BIT(FILE))                                 /* path, flags */ \
+	X(CREAT, FILE, NJ_BIT(FILE))                                /* path */ \
+	X(OPENAT, FILE, NJ_BIT(FILE))                               /* dirfd, path, flags */ \
+	X(OPENAT2, FILE, NJ_BIT(FILE))                              /* dirfd, path, struct open_how */ \
+	X(OPEN_HANDLE, FILE, NJ_BIT(FILE))                          /* mount descriptor, handle, flags */ \
+	X(UNLINK, CHANGE, NJ_BIT(CHANGE))                           /* path; rmdir too */ \
+	X(UNLINKAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, flags */ \
+	X(MKDIR, CHANGE, NJ_BIT(CHANGE))                            /* path, mode */ \
+	X(MKDIRAT, CHANGE, NJ_BIT(CHANGE))                          /* dirfd, path, mode */ \
+	X(MKNOD, CHANGE, NJ_BIT(CHANGE))                            /* path, mode, device */ \
+	X(MKNODAT, CHANGE, NJ_BIT(CHANGE))                          /* dirfd, path, mode, device */ \
+	X(RENAME, CHANGE, NJ_BIT(CHANGE))                           /* old, new */ \
+	X(RENAMEAT, CHANGE, NJ_BIT(CHANGE))                         /* old dirfd, old, new dirfd, new, flags */ \
+	X(LINK, CHANGE, NJ_BIT(CHANGE))                             /* old, new */ \
+	X(LINKAT, CHANGE, NJ_BIT(CHANGE))                           /* old dirfd, old, new dirfd, new, flags */ \
+	X(SYMLINK, CHANGE, NJ_BIT(CHANGE))                          /* target, path */ \
+	X(SYMLINKAT, CHANGE, NJ_BIT(CHANGE))                        /* target, dirfd, path */ \
+	X(CHMOD, CHANGE, NJ_BIT(CHANGE))                            /* path, mode */ \
+	X(FCHMOD, CHANGE, NJ_BIT(CHANGE))                           /* descriptor, mode */ \
+	X(FCHMODAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, mode, flags */ \
+	X(CHOWN, CHANGE, NJ_BIT(CHANGE))                            /* path, uid, gid */ \
+	X(FCHOWN, CHANGE, NJ_BIT(CHANGE))                           /* descriptor, uid, gid */ \
+	X(FCHOWNAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, uid, gid, flags */ \
+	X(UTIME, CHANGE, NJ_BIT(CHANGE))                            /* path, times */ \
+	X(UTIMEAT, CHANGE, NJ_BIT(CHANGE))                          /* dirfd, path or NULL, times, flags */ \
+	X(TRUNCATE, CHANGE, NJ_BIT(CHANGE))                         /* path, length */ \
+	X(FTRUNCATE, CHANGE, NJ_BIT(CHANGE))                        /* descriptor, length */ \
+	X(MOUNT, MOUNT, NJ_BIT(MOUNT))                              /* source, target, type, flags, data */ \
+	X(UMOUNT, MOUNT, NJ_BIT(MOUNT))                             /* target, flags */ \
+	X(PIVOT_ROOT, MOUNT, NJ_BIT(MOUNT))                         /* new root, put old */ \
+	X(CHROOT, MOUNT, NJ_BIT(MOUNT))                             /* path */ \
+	X(MOVE_MOUNT, MOUNT, NJ_BIT(MOUNT))                         /* from dirfd, from, to dirfd, to, flags */ \
+	X(OPEN_TREE, MOUNT, NJ_BIT(MOUNT))                          /* dirfd, path, flags */ \
+	X(FSOPEN, MOUNT, NJ_BIT(MOUNT))                             /* type, flags */ \
+	X(FSMOUNT, MOUNT, NJ_BIT(MOUNT))                            /* descriptor, flags, attributes */ \
+	X(MOUNT_SETATTR, MOUNT, NJ_BIT(MOUNT))                      /* dirfd, path, flags, attributes, size */ \
+	X(DUP, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                      /* old descriptor; the result is the new one */ \
+	X(FCNTL, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                    /* descriptor, command */ \
+	X(PIPE, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* descriptors */ \
+	X(PAIR, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* domain, type, protocol, descriptors */ \
+	X(SOCKET, SOCKET, NJ_BIT(SOCKET))                           /* domain, type, protocol */ \
+	X(BIND, SOCKET, NJ_BIT(SOCKET))                             /* descriptor, address, length */ \
+	X(LISTEN, SOCKET, NJ_BIT(SOCKET))                           /* descriptor, backlog */ \
+	X(ACCEPT, SOCKET, NJ_BIT(SOCKET))                           /* descriptor */ \
+	X(CONNECT, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length */ \
+	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET))                       /* i386: number, arguments in memory */ \
+	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, data, length, flags, address, length */ \
+	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, header, flags */ \
+	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS))         /* descriptor, headers, count, flags */ \
+	X(RECVFROM, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, data, length, flags, address */ \
+	X(RECVMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))   /* descriptor, header, flags */ \
+	X(RECVMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))  /* descriptor, headers, count, flags */ \
+	X(CRED, PRIVILEGE, NJ_BIT(PRIVILEGE))                       /* ids */ \
+	X(PRCTL, PRIVILEGE, NJ_BIT(PRIVILEGE))                      /* option, … */ \
+	X(SETNS, NAMESPACE, NJ_BIT(NAMESPACE))                      /* descriptor, kind */ \
+	X(UNSHARE, NAMESPACE, NJ_BIT(NAMESPACE))                    /* flags */ \
+	X(CLONE, NAMESPACE, NJ_BIT(NAMESPACE))                      /* flags */ \
+	X(CLONE3, NAMESPACE, NJ_BIT(NAMESPACE))                     /* struct clone_args, size */ \
+	X(PTRACE, ACCESS, NJ_BIT(ACCESS))                           /* request, pid, address, data */ \
+	X(PROCESS_VM, ACCESS, NJ_BIT(ACCESS))                       /* pid, local, count, remote, count, flags */ \
+	X(PIDFD_GETFD, ACCESS, NJ_BIT(ACCESS) | NJ_BIT(DESCRIPTOR)) /* pidfd, descriptor, flags */ \
+	X(INIT_MODULE, KERNEL, NJ_BIT(KERNEL))                      /* image, length, parameters */ \
+	X(FINIT_MODULE, KERNEL, NJ_BIT(KERNEL))                     /* descriptor, parameters, flags */ \
+	X(DELETE_MODULE, KERNEL, NJ_BIT(KERNEL))                    /* name, flags */ \
+	X(BPF, KERNEL, NJ_BIT(KERNEL))                              /* command, attributes, size */ \
+	X(PERF, KERNEL, NJ_BIT(KERNEL))                             /* attributes, pid, cpu, group, flags */ \
+	X(USERFAULTFD, KERNEL, NJ_BIT(KERNEL))                      /* flags */ \
+	X(KEYCTL, KERNEL, NJ_BIT(KERNEL))                           /* depends on the call */ \
+	X(MEMFD, MEMORY, NJ_BIT(MEMORY))                            /* name, flags */ \
+	X(MPROTECT, MEMORY, NJ_BIT(MEMORY))                         /* address, length, protection */ \
+	X(KILL, SIGNAL, NJ_BIT(SIGNAL))                             /* pid, signal */ \
+	X(TKILL, SIGNAL, NJ_BIT(SIGNAL))                            /* tid, signal */ \
+	X(TGKILL, SIGNAL, NJ_BIT(SIGNAL))                           /* pid, tid, signal */ \
+	X(PIDFD_SIGNAL, SIGNAL, NJ_BIT(SIGNAL))                     /* pidfd, signal */ \
+	X(SPLICE, SPLICE, NJ_BIT(SPLICE))                           /* in, offset, out, offset, length; tee: in, out */ \
+	X(VMSPLICE, SPLICE, NJ_BIT(SPLICE))                         /* descriptor */ \
+	X(SENDFILE, SPLICE, NJ_BIT(SPLICE))                         /* out, in, offset, count */ \
+	X(EXECVE, EXEC, NJ_BIT(EXEC_FAILED))                        /* path, arguments */ \
+	X(EXECVEAT, EXEC, NJ_BIT(EXEC_FAILED))                      /* dirfd, path, arguments, environment, flags */ \
+	X(IO_URING_SETUP, IO_URING, NJ_BIT(IO_URING))               /* entries, parameters */
+
+enum nj_act_number {
 	NJ_ACT_NONE = 0,
-	NJ_ACT_OPEN,	 /* path, flags */
-	NJ_ACT_CREAT,	 /* path */
-	NJ_ACT_OPENAT,	 /* dirfd, path, flags */
-	NJ_ACT_OPENAT2,	 /* dirfd, path, struct open_how */
-	NJ_ACT_DUP,	 /* old descriptor; the result is the new one */
-	NJ_ACT_FCNTL,	 /* descriptor, command */
-	NJ_ACT_PIPE,	 /* descriptors */
-	NJ_ACT_PAIR,	 /* domain, type, protocol, descriptors */
-	NJ_ACT_ACCEPT,
-	NJ_ACT_CONNECT,	 /* descriptor */
-	NJ_ACT_SOCKETCALL, /* i386: number, arguments in memory */
-	NJ_ACT_CRED,
+#define ACT(name, program, classes) NJ_ACT_##name,
+	NJ_ACTS(ACT)
+#undef ACT
 	NJ_ACT_MAX
 };
 
-#define NJ_NATIVE_CALLS(X)                                                                         \
-	X(2, OPEN) X(85, CREAT) X(257, OPENAT) X(437, OPENAT2)                                     \
-	X(32, DUP) X(33, DUP) X(292, DUP) X(72, FCNTL)                                             \
-	X(22, PIPE) X(293, PIPE) X(53, PAIR)                                                       \
-	X(43, ACCEPT) X(288, ACCEPT) X(42, CONNECT)                                                \
-	X(105, CRED) X(106, CRED) X(113, CRED) X(114, CRED) X(117, CRED) X(119, CRED)              \
-	X(122, CRED) X(123, CRED) X(126, CRED)
-
-#define NJ_COMPAT_CALLS(X)                                                                         \
-	X(5, OPEN) X(8, CREAT) X(295, OPENAT) X(437, OPENAT2)                                      \
-	X(41, DUP) X(63, DUP) X(330, DUP) X(55, FCNTL) X(221, FCNTL)                               \
-	X(42, PIPE) X(331, PIPE) X(360, PAIR)                                                      \
-	X(364, ACCEPT) X(362, CONNECT) X(102, SOCKETCALL)                                          \
-	X(23, CRED) X(46, CRED) X(70, CRED) X(71, CRED) X(138, CRED) X(139, CRED)                  \
-	X(164, CRED) X(170, CRED) X(185, CRED) X(203, CRED) X(204, CRED) X(208, CRED)              \
-	X(210, CRED) X(213, CRED) X(214, CRED) X(215, CRED) X(216, CRED)
+/* name, number on x86-64, number of the 32-bit call (i386), number on arm64, act */
+#define NJ_CALLS(X) \
+	X(open, 2, 5, NJ_NO, OPEN) X(creat, 85, 8, NJ_NO, CREAT) \
+	X(openat, 257, 295, 56, OPENAT) X(openat2, 437, 437, 437, OPENAT2) \
+	X(open_by_handle_at, 304, 342, 265, OPEN_HANDLE) X(unlink, 87, 10, NJ_NO, UNLINK) \
+	X(rmdir, 84, 40, NJ_NO, UNLINK) X(unlinkat, 263, 301, 35, UNLINKAT) \
+	X(mkdir, 83, 39, NJ_NO, MKDIR) X(mkdirat, 258, 296, 34, MKDIRAT) \
+	X(mknod, 133, 14, NJ_NO, MKNOD) X(mknodat, 259, 297, 33, MKNODAT) \
+	X(rename, 82, 38, NJ_NO, RENAME) X(renameat, 264, 302, 38, RENAMEAT) \
+	X(renameat2, 316, 353, 276, RENAMEAT) X(link, 86, 9, NJ_NO, LINK) \
+	X(linkat, 265, 303, 37, LINKAT) X(symlink, 88, 83, NJ_NO, SYMLINK) \
+	X(symlinkat, 266, 304, 36, SYMLINKAT) X(chmod, 90, 15, NJ_NO, CHMOD) \
+	X(fchmod, 91, 94, 52, FCHMOD) X(fchmodat, 268, 306, 53, FCHMODAT) \
+	X(fchmodat2, 452, 452, 452, FCHMODAT) X(chown, 92, 182, NJ_NO, CHOWN) \
+	X(lchown, 94, 16, NJ_NO, CHOWN) X(fchown, 93, 95, 55, FCHOWN) \
+	X(fchownat, 260, 298, 54, FCHOWNAT) X(chown32, NJ_NO, 212, NJ_NO, CHOWN) \
+	X(lchown32, NJ_NO, 198, NJ_NO, CHOWN) X(fchown32, NJ_NO, 207, NJ_NO, FCHOWN) \
+	X(utime, 132, 30, NJ_NO, UTIME) X(utimes, 235, 271, NJ_NO, UTIME) \
+	X(futimesat, 261, 299, NJ_NO, UTIMEAT) X(utimensat, 280, 320, 88, UTIMEAT) \
+	X(utimensat_time64, NJ_NO, 412, NJ_NO, UTIMEAT) X(truncate, 76, 92, 45, TRUNCATE) \
+	X(truncate64, NJ_NO, 193, NJ_NO, TRUNCATE) X(ftruncate, 77, 93, 46, FTRUNCATE) \
+	X(ftruncate64, NJ_NO, 194, NJ_NO, FTRUNCATE) X(mount, 165, 21, 40, MOUNT) \
+	X(umount2, 166, 52, 39, UMOUNT) X(umount, NJ_NO, 22, NJ_NO, UMOUNT) \
+	X(pivot_root, 155, 217, 41, PIVOT_ROOT) X(chroot, 161, 61, 51, CHROOT) \
+	X(move_mount, 429, 429, 429, MOVE_MOUNT) X(open_tree, 428, 428, 428, OPEN_TREE) \
+	X(fsopen, 430, 430, 430, FSOPEN) X(fsmount, 432, 432, 432, FSMOUNT) \
+	X(mount_setattr, 442, 442, 442, MOUNT_SETATTR) X(dup, 32, 41, 23, DUP) \
+	X(dup2, 33, 63, NJ_NO, DUP) X(dup3, 292, 330, 24, DUP) X(fcntl, 72, 55, 25, FCNTL) \
+	X(fcntl64, NJ_NO, 221, NJ_NO, FCNTL) X(pipe, 22, 42, NJ_NO, PIPE) \
+	X(pipe2, 293, 331, 59, PIPE) X(socketpair, 53, 360, 199, PAIR) \
+	X(socket, 41, 359, 198, SOCKET) X(bind, 49, 361, 200, BIND) \
+	X(listen, 50, 363, 201, LISTEN) X(accept, 43, NJ_NO, 202, ACCEPT) \
+	X(accept4, 288, 364, 242, ACCEPT) X(connect, 42, 362, 203, CONNECT) \
+	X(socketcall, NJ_NO, 102, NJ_NO, SOCKETCALL) X(sendto, 44, 369, 206, SENDTO) \
+	X(sendmsg, 46, 370, 211, SENDMSG) X(sendmmsg, 307, 345, 269, SENDMMSG) \
+	X(recvfrom, 45, 371, 207, RECVFROM) X(recvmsg, 47, 372, 212, RECVMSG) \
+	X(recvmmsg, 299, 337, 243, RECVMMSG) X(recvmmsg_time64, NJ_NO, 417, NJ_NO, RECVMMSG) \
+	X(setuid, 105, 23, 146, CRED) X(setgid, 106, 46, 144, CRED) \
+	X(setreuid, 113, 70, 145, CRED) X(setregid, 114, 71, 143, CRED) \
+	X(setgroups, 116, 81, 159, CRED) X(setresuid, 117, 164, 147, CRED) \
+	X(setresgid, 119, 170, 149, CRED) X(setfsuid, 122, 138, 151, CRED) \
+	X(setfsgid, 123, 139, 152, CRED) X(capset, 126, 185, 91, CRED) \
+	X(setuid32, NJ_NO, 213, NJ_NO, CRED) X(setgid32, NJ_NO, 214, NJ_NO, CRED) \
+	X(setreuid32, NJ_NO, 203, NJ_NO, CRED) X(setregid32, NJ_NO, 204, NJ_NO, CRED) \
+	X(setgroups32, NJ_NO, 206, NJ_NO, CRED) X(setresuid32, NJ_NO, 208, NJ_NO, CRED) \
+	X(setresgid32, NJ_NO, 210, NJ_NO, CRED) X(setfsuid32, NJ_NO, 215, NJ_NO, CRED) \
+	X(setfsgid32, NJ_NO, 216, NJ_NO, CRED) X(prctl, 157, 172, 167, PRCTL) \
+	X(setns, 308, 346, 268, SETNS) X(unshare, 272, 310, 97, UNSHARE) \
+	X(clone, 56, 120, 220, CLONE) X(clone3, 435, 435, 435, CLONE3) \
+	X(ptrace, 101, 26, 117, PTRACE) X(process_vm_readv, 310, 347, 270, PROCESS_VM) \
+	X(process_vm_writev, 311, 348, 271, PROCESS_VM) \
+	X(pidfd_getfd, 438, 438, 438, PIDFD_GETFD) X(init_module, 175, 128, 105, INIT_MODULE) \
+	X(finit_module, 313, 350, 273, FINIT_MODULE) \
+	X(delete_module, 176, 129, 106, DELETE_MODULE) X(bpf, 321, 357, 280, BPF) \
+	X(perf_event_open, 298, 336, 241, PERF) X(userfaultfd, 323, 374, 282, USERFAULTFD) \
+	X(keyctl, 250, 288, 219, KEYCTL) X(add_key, 248, 286, 217, KEYCTL) \
+	X(request_key, 249, 287, 218, KEYCTL) X(memfd_create, 319, 356, 279, MEMFD) \
+	X(mprotect, 10, 125, 226, MPROTECT) X(pkey_mprotect, 329, 380, 288, MPROTECT) \
+	X(kill, 62, 37, 129, KILL) X(tkill, 200, 238, 130, TKILL) \
+	X(tgkill, 234, 270, 131, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, KILL) \
+	X(rt_tgsigqueueinfo, 297, 335, 240, TGKILL) \
+	X(pidfd_send_signal, 424, 424, 424, PIDFD_SIGNAL) X(splice, 275, 313, 76, SPLICE) \
+	X(tee, 276, 315, 77, SPLICE) X(vmsplice, 278, 316, 75, VMSPLICE) \
+	X(sendfile, 40, 187, 71, SENDFILE) X(sendfile64, NJ_NO, 239, NJ_NO, SENDFILE) \
+	X(execve, 59, 11, 221, EXECVE) X(execveat, 322, 358, 281, EXECVEAT) \
+	X(io_uring_setup, 425, 425, 425, IO_URING_SETUP)
+/* clang-format on */

@@ -1,10 +1,12 @@
 /* Descriptors that come to stand for a conversation: copies of one, and new pairs. A copy of a
  * regular file says nothing and stays in the kernel. */
-#include "bpf/emit.bpf.h"
+#include "bpf/descriptor.bpf.h"
 #include "bpf/fdinfo.bpf.h"
-#include "bpf/file.bpf.h"
 
-int descriptor_copied(__s64 result, int old_fd)
+#define F_DUPFD		0
+#define F_DUPFD_CLOEXEC 1030
+
+static __noinline int copied(__s64 result, int old_fd)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(result);
@@ -49,3 +51,22 @@ int descriptor_pair_made(__u64 fds_address)
 	emit_submit(pipe, NJ_CLASS_DESCRIPTOR, EMIT_LATER);
 	return 0;
 }
+
+static __always_inline int descriptor_act(const struct call *call)
+{
+	switch (call->act) {
+	case NJ_ACT_FCNTL:
+		if (call->arg[1] != F_DUPFD && call->arg[1] != F_DUPFD_CLOEXEC)
+			return 0;
+		return copied(call->result, (int)call->arg[0]);
+	case NJ_ACT_DUP:
+		return copied(call->result, (int)call->arg[0]);
+	case NJ_ACT_PIPE:
+		return call->result < 0 ? 0 : descriptor_pair_made(call->arg[0]);
+	case NJ_ACT_PAIR:
+		return call->result < 0 ? 0 : descriptor_pair_made(call->arg[3]);
+	}
+	return 0;
+}
+
+CALL_PROGRAM(descriptor)

@@ -2,10 +2,12 @@
  * those whose last component the policy names, and whatever carries a conversation (FIFO, pty); a
  * failed one has no file, so its argument's last component counts. Nearly every open fails the
  * first test, a bit by length and first character of the name. */
-#include "bpf/file.bpf.h"
-#include "bpf/emit.bpf.h"
+#include "bpf/call.bpf.h"
 #include "bpf/fdinfo.bpf.h"
 #include "bpf/path.bpf.h"
+
+#define AT_FDCWD	     -100
+#define O_WRONLY_CREAT_TRUNC 01101
 
 /* Asks the map for the name in scratch.name. */
 static __always_inline bool name_wanted(struct scratch *s)
@@ -72,7 +74,8 @@ static __always_inline void emit_open(struct scratch *s, struct nj_open *open, s
 	emit_record(open, sizeof(*open) + pos, NJ_CLASS_FILE, EMIT_NOW);
 }
 
-int file_opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
+/* raw: the path argument's address. */
+static __noinline int opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(result);
@@ -103,3 +106,28 @@ int file_opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
 	emit_open(s, open, file, (__u32)len);
 	return 0;
 }
+
+static __always_inline int opened2(const struct call *call)
+{
+	__u64 flags = 0;
+
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)call->arg[2]);
+	return opened(call->result, call->arg[1], (int)call->arg[0], (__u32)flags);
+}
+
+static __always_inline int file_act(const struct call *call)
+{
+	switch (call->act) {
+	case NJ_ACT_OPEN:
+		return opened(call->result, call->arg[0], AT_FDCWD, (__u32)call->arg[1]);
+	case NJ_ACT_CREAT:
+		return opened(call->result, call->arg[0], AT_FDCWD, O_WRONLY_CREAT_TRUNC);
+	case NJ_ACT_OPENAT:
+		return opened(call->result, call->arg[1], (int)call->arg[0], (__u32)call->arg[2]);
+	case NJ_ACT_OPENAT2:
+		return opened2(call);
+	}
+	return 0;
+}
+
+CALL_PROGRAM(file)

@@ -19,6 +19,7 @@ typedef _Bool bool;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
@@ -292,7 +293,7 @@ struct task_struct {
 };
 
 struct pt_regs {
-	unsigned long r10, r8, ax, bx, cx, dx, si, di, orig_ax;
+	unsigned long r10, r9, r8, bp, ax, bx, cx, dx, si, di, orig_ax;
 };
 
 struct seq_file;

@@ -4,6 +4,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+struct call_programs_map call_programs SEC(".maps");
 struct rings_map rings SEC(".maps");
 struct scratches_map scratches SEC(".maps");
 struct losses_map losses SEC(".maps");

@@ -2,6 +2,7 @@
  * once, in maps.bpf.c; here stand their sizes and the reasons. */
 #pragma once
 
+#include "bpf/calls.h"
 #include "bpf/kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -27,7 +28,7 @@ struct scratch {
 	/* A count or position that changes in a loop: in memory the verifier does not follow its
 	 * values, which would otherwise multiply the paths to prove. */
 	volatile __u32 mark;
-	__u32 pad;
+	volatile __u32 pos; /* of var: where an act's next part begins */
 };
 
 /* value & mask, computed where the verifier sees it and the compiler cannot argue it away. */
@@ -105,6 +106,15 @@ struct open_names_map {
 	__type(value, __u8);
 };
 
+/* What the dispatcher hands a system call to, by enum nj_program. The agent puts in those that loaded. */
+struct call_programs_map {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, NJ_PROGRAM_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+
+extern struct call_programs_map call_programs SEC(".maps");
 extern struct rings_map rings SEC(".maps");
 extern struct scratches_map scratches SEC(".maps");
 extern struct losses_map losses SEC(".maps");

@@ -1,9 +1,14 @@
 /* Connections. TCP changes state in whatever context a packet arrives, so a socket's owner is kept
  * with the socket: written where the caller is known (SYN_SENT, LISTEN, accept), read everywhere
  * else. States in which nothing happens for anybody (closing handshakes) are not reported. */
-#include "bpf/net.bpf.h"
-#include "bpf/emit.bpf.h"
+#include "bpf/descriptor.bpf.h"
 #include "bpf/fdinfo.bpf.h"
+
+/* socketcall(2) */
+#define CALL_CONNECT	3
+#define CALL_ACCEPT	5
+#define CALL_SOCKETPAIR 8
+#define CALL_ACCEPT4	18
 
 /* The states in which something happens for somebody. */
 static __always_inline bool named_state(int new_state)
@@ -101,7 +106,7 @@ static __always_inline void emit_socket_call(__u8 type, __s64 result, const stru
 	emit_submit(call, NJ_CLASS_SOCKET, EMIT_NOW);
 }
 
-int net_accepted(__s64 result)
+static __noinline int accept_returned(__s64 result)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(result);
@@ -126,7 +131,7 @@ int net_accepted(__s64 result)
 }
 
 /* TCP is reported by its state; of the rest only UDP names an outside party. */
-int net_connected(__s64 result, __u32 fd)
+static __noinline int connect_returned(__s64 result, __u32 fd)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(fd);
@@ -143,3 +148,35 @@ int net_connected(__s64 result, __u32 fd)
 	emit_socket_call(NJ_UDP_CONNECT, result, ep);
 	return 0;
 }
+
+static __always_inline int on_socketcall(const struct call *call)
+{
+	__u32 arg[4] = {0};
+
+	bpf_probe_read_user(arg, sizeof(arg), (void *)call->arg[1]);
+	switch (call->arg[0]) {
+	case CALL_CONNECT:
+		return connect_returned(call->result, arg[0]);
+	case CALL_ACCEPT:
+	case CALL_ACCEPT4:
+		return accept_returned(call->result);
+	case CALL_SOCKETPAIR:
+		return call->result < 0 ? 0 : descriptor_pair_made(arg[3]);
+	}
+	return 0;
+}
+
+static __always_inline int socket_act(const struct call *call)
+{
+	switch (call->act) {
+	case NJ_ACT_ACCEPT:
+		return accept_returned(call->result);
+	case NJ_ACT_CONNECT:
+		return connect_returned(call->result, (__u32)call->arg[0]);
+	case NJ_ACT_SOCKETCALL:
+		return on_socketcall(call);
+	}
+	return 0;
+}
+
+CALL_PROGRAM(socket)

@@ -17,16 +17,19 @@ static __always_inline int path_of(const struct path *path, const struct fs_stru
 			    (__u64)BPF_CORE_READ(fs, root.dentry), (__u64)BPF_CORE_READ(fs, root.mnt), row);
 }
 
-static __always_inline void path_file_info(const struct file *file, struct nj_file *ret_file)
+static __always_inline void path_inode_info(const struct inode *inode, struct nj_file *ret_file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-
 	ret_file->inode = BPF_CORE_READ(inode, i_ino);
 	ret_file->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	ret_file->generation = BPF_CORE_READ(inode, i_generation);
 	ret_file->mode = BPF_CORE_READ(inode, i_mode);
 	ret_file->uid = BPF_CORE_READ(inode, i_uid.val);
 	ret_file->nlink = BPF_CORE_READ(inode, i_nlink);
+}
+
+static __always_inline void path_file_info(const struct file *file, struct nj_file *ret_file)
+{
+	path_inode_info(BPF_CORE_READ(file, f_inode), ret_file);
 }
 
 /* Appends len (at most max, less than SCRATCH_LAST) bytes of kernel memory to the record's variable

@@ -1,18 +1,28 @@
 /* Calls that set user ids, group ids or capabilities: what the credentials are afterwards. Failed
  * ones are reported too: somebody tried. */
-#include "bpf/privilege.bpf.h"
-#include "bpf/emit.bpf.h"
+#include "bpf/act.bpf.h"
 
-int privilege_changed(__s64 result, __u32 call)
+static __always_inline int changed(const struct call *call)
 {
-	struct nj_cred *cred = emit_reserve(struct nj_cred, NJ_CLASS_PRIVILEGE);
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct nj_act *act;
 
-	if (!cred)
+	if (!s)
 		return 0;
-	emit_head(&cred->head, NJ_CRED, sizeof(*cred));
-	cred->result = result;
-	cred->call = call;
-	task_creds(bpf_get_current_task_btf(), &cred->creds);
-	emit_submit(cred, NJ_CLASS_PRIVILEGE, EMIT_LATER);
+	act = act_begin(s, call, NJ_KIND_CRED);
+	act_args(act, call, 3, 0);
+	act_add_creds();
+	act_emit(s, act, NJ_CLASS_PRIVILEGE, EMIT_LATER);
 	return 0;
 }
+
+static __always_inline int privilege_act(const struct call *call)
+{
+	switch (call->act) {
+	case NJ_ACT_CRED:
+		return changed(call);
+	}
+	return 0;
+}
+
+CALL_PROGRAM(privilege)

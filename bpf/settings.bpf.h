@@ -26,16 +26,8 @@ static __always_inline bool should_drop_task(__u32 tgid)
 /* Before it is known whether the call is a 32-bit one. */
 static __always_inline bool should_drop_number(__u32 nr)
 {
-	return nr >= 512 || !(settings.any_calls[bounded(nr >> 6, 7)] & (1ULL << (nr & 63)));
-}
-
-static __always_inline bool should_drop_call(__u32 nr, bool compat)
-{
-	__u64 word = bounded(nr >> 6, 7);
-
-	if (compat)
-		return !(settings.compat_calls[word] & (1ULL << (nr & 63)));
-	return !(settings.calls[word] & (1ULL << (nr & 63)));
+	return nr >= NJ_CALLS_MAX ||
+	       !(settings.any_calls[bounded(nr >> 6, NJ_CALLS_MAX / 64 - 1)] & (1ULL << (nr & 63)));
 }
 
 /* True when no name of this length and first character is wanted. */

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "node-agent/containers.h"
 #include "node-agent/decode.h"
+#include "node-agent/event_class.h"
 #include "node-agent/kernel_caps.h"
 #include "node-agent/merge.h"
 #include "node-agent/probe.h"
@@ -36,9 +37,7 @@
 #define FIXED_CLASSES (1U << NJ_CLASS_PROCESS | 1U << NJ_CLASS_TCP | 1U << NJ_CLASS_CGROUP)
 
 /* What the exits of system calls tell. */
-#define CALL_CLASSES                                                                               \
-	(1U << NJ_CLASS_FILE | 1U << NJ_CLASS_DESCRIPTOR | 1U << NJ_CLASS_SOCKET |                 \
-	 1U << NJ_CLASS_PRIVILEGE)
+#define CALL_CLASSES (ALL_CLASSES & ~(FIXED_CLASSES | 1U << NJ_CLASS_CPU))
 
 struct capture {
 	struct probe *probe;
@@ -83,50 +82,45 @@ static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
 	return config;
 }
 
-static uint32_t act_class(enum nj_act act)
+static const uint32_t act_classes[NJ_ACT_MAX] = {
+#define ACT(name, program, classes) [NJ_ACT_##name] = (classes),
+	NJ_ACTS(ACT)
+#undef ACT
+};
+
+static void want_number(uint8_t acts[static NJ_CALLS_MAX], uint32_t nr, uint8_t act)
 {
-	switch (act) {
-	case NJ_ACT_OPEN:
-	case NJ_ACT_CREAT:
-	case NJ_ACT_OPENAT:
-	case NJ_ACT_OPENAT2:
-		return 1U << NJ_CLASS_FILE;
-	case NJ_ACT_DUP:
-	case NJ_ACT_FCNTL:
-	case NJ_ACT_PIPE:
-	case NJ_ACT_PAIR:
-		return 1U << NJ_CLASS_DESCRIPTOR;
-	case NJ_ACT_SOCKETCALL:
-		return 1U << NJ_CLASS_SOCKET | 1U << NJ_CLASS_DESCRIPTOR;
-	case NJ_ACT_ACCEPT:
-	case NJ_ACT_CONNECT:
-		return 1U << NJ_CLASS_SOCKET;
-	case NJ_ACT_CRED:
-		return 1U << NJ_CLASS_PRIVILEGE;
-	default:
-		return 0;
-	}
+	if (nr < NJ_CALLS_MAX)
+		acts[nr] = act;
 }
 
-static void want_call(uint64_t bitmap[static 8], uint32_t nr, enum nj_act act, uint32_t classes)
+static uint64_t wanted_bits(const uint8_t acts[static 64], const uint8_t compat[static 64])
 {
-	if (act_class(act) & classes)
-		bitmap[nr / 64] |= 1ULL << (nr % 64);
+	uint64_t bits = 0;
+
+	for (int i = 0; i < 64; i++)
+		bits |= (uint64_t)(acts[i] || compat[i]) << i;
+	return bits;
 }
 
+/* The system calls of the wanted classes, by number. A number that is set to another act while programs
+ * run is never read half written: it is one byte. */
 static void set_classes(struct nj_settings *settings, uint32_t classes)
 {
-	uint64_t calls[8] = {0}, compat[8] = {0};
+	uint8_t acts[NJ_CALLS_MAX] = {0}, compat[NJ_CALLS_MAX] = {0};
 
-#define WANT_NATIVE(nr, act) want_call(calls, nr, NJ_ACT_##act, classes);
-#define WANT_COMPAT(nr, act) want_call(compat, nr, NJ_ACT_##act, classes);
-	NJ_NATIVE_CALLS(WANT_NATIVE)
-	NJ_COMPAT_CALLS(WANT_COMPAT)
+#define WANT(name, x86_64, i386, arm64, act)                                                       \
+	if (act_classes[NJ_ACT_##act] & classes) {                                                 \
+		want_number(acts, NJ_NATIVE(x86_64, arm64), NJ_ACT_##act);                     \
+		want_number(compat, i386, NJ_ACT_##act);                                           \
+	}
+	NJ_CALLS(WANT)
+#undef WANT
 	settings->classes = classes;
-	for (int i = 0; i < 8; i++)
-		settings->any_calls[i] = calls[i] | compat[i];
-	memcpy(settings->calls, calls, sizeof(calls));
-	memcpy(settings->compat_calls, compat, sizeof(compat));
+	for (uint32_t word = 0; word < NJ_CALLS_MAX / 64; word++)
+		settings->any_calls[word] = wanted_bits(acts + 64 * word, compat + 64 * word);
+	memcpy(settings->acts, acts, sizeof(acts));
+	memcpy(settings->compat_acts, compat, sizeof(compat));
 }
 
 int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
@@ -145,6 +139,7 @@ int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
 static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
 		    const struct process_def *child)
 {
+	struct event_detail detail = d->detail;
 	struct event event = {
 		.seq = ++c->seq,
 		.time_ns = d->head.time,
@@ -160,8 +155,12 @@ static void deliver(struct capture *c, const struct decoded *d, const struct pro
 		.file = d->file,
 		.raw_path = d->raw_path,
 		.creds = d->creds,
+		.marks = d->marks,
+		.detail = &detail,
 	};
 
+	if (d->target.tgid)
+		detail.target = proctable_find(c->processes, &d->target);
 	c->handle(c->ctx, &event);
 }
 
@@ -170,7 +169,7 @@ static const struct process_def *actor(struct capture *c, const struct decoded *
 	bool unknown = false;
 	const struct process_def *process = proctable_of(c->processes, &d->head, &unknown);
 
-	c->unknown[decode_class_of(d->head.type)] += unknown && d->head.time > c->begin_ns;
+	c->unknown[event_class_of(d->kind, d->endpoints, d->endpoint_count)] += unknown && d->head.time > c->begin_ns;
 	return process;
 }
 
@@ -210,10 +209,7 @@ static void on_fork_record(struct capture *c, const struct decoded *d)
 
 static void count_malformed(struct capture *c, struct bytes record)
 {
-	uint8_t type = record.len > offsetof(struct nj_head, type) ?
-			       record.data[offsetof(struct nj_head, type)] : 0;
-
-	c->decode_lost[decode_class_of(type)]++;
+	c->decode_lost[decode_class_of(record)]++;
 }
 
 /* One record of a ring. */
@@ -239,10 +235,9 @@ static void on_record(void *ctx, struct bytes record)
 	case NJ_EXIT:
 		on_exit_record(c, &d);
 		return;
-	case NJ_CRED:
-		proctable_set_creds(c->processes, &d.head.task, &d.creds);
-		break;
 	}
+	if (d.kind == EVENT_KIND_CRED)
+		proctable_set_creds(c->processes, &d.head.task, &d.creds);
 	if (d.kind)
 		deliver(c, &d, actor(c, &d), NULL);
 }
@@ -480,7 +475,7 @@ static void add_loss(struct capture *c, struct loss_rows *out, enum loss_reason 
 
 	if (total <= *reported || out->count >= out->max)
 		return;
-	out->rows[out->count++] = (struct loss){reason, decode_class_name(class), total - *reported};
+	out->rows[out->count++] = (struct loss){reason, event_class_name(class), total - *reported};
 	*reported = total;
 }
 

@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#include "bpf/calls.h"
+#include "node-agent/event_class.h"
+
 enum { TCP_STATE_ESTABLISHED = 1, TCP_STATE_SYN_SENT = 2, TCP_STATE_CLOSE = 7, TCP_STATE_LISTEN = 10 };
 
 struct cursor {
@@ -265,15 +268,98 @@ static void decode_pipe(struct cursor *c, struct decoded *d)
 	add_endpoint(c, d, &pipe.ends[1]);
 }
 
-static void decode_cred(struct cursor *c, struct decoded *d)
+static struct namespaces turn_namespaces(const struct nj_namespaces *from)
 {
-	struct nj_cred cred;
+	return (struct namespaces){from->mnt, from->pid, from->net,    from->user,
+				   from->uts, from->ipc, from->cgroup, from->time};
+}
 
-	if (!take_fixed(c, &cred, sizeof(cred)))
+/* The structs among the parts. */
+static void take_struct(struct cursor *c, struct decoded *d, const struct nj_part *part)
+{
+	union {
+		struct nj_file file;
+		struct nj_endpoint endpoint;
+		struct nj_creds creds;
+		struct nj_namespaces namespaces;
+	} u;
+	static const uint16_t sizes[NJ_PART_MAX] = {
+		[NJ_PART_FILE] = sizeof(u.file),
+		[NJ_PART_ENDPOINT] = sizeof(u.endpoint),
+		[NJ_PART_TARGET] = sizeof(d->target),
+		[NJ_PART_CREDS] = sizeof(u.creds),
+		[NJ_PART_NAMESPACES] = sizeof(u.namespaces),
+	};
+
+	if (part->type >= NJ_PART_MAX || sizes[part->type] != part->len) {
+		c->bad = true;
 		return;
-	d->kind = EVENT_KIND_CRED;
-	d->result = cred.result;
-	d->creds = turn_creds(&cred.creds);
+	}
+	if (part->type == NJ_PART_TARGET)
+		(void)take_fixed(c, &d->target, sizeof(d->target));
+	else if (!take_fixed(c, &u, part->len))
+		return;
+	if (part->type == NJ_PART_FILE)
+		turn_file(&u.file, &d->file);
+	else if (part->type == NJ_PART_ENDPOINT)
+		add_endpoint(c, d, &u.endpoint);
+	else if (part->type == NJ_PART_CREDS)
+		d->creds = turn_creds(&u.creds);
+	else if (part->type == NJ_PART_NAMESPACES)
+		d->detail.namespaces = turn_namespaces(&u.namespaces);
+}
+
+static void take_part(struct cursor *c, struct decoded *d)
+{
+	struct nj_part part;
+
+	if (!take_fixed(c, &part, sizeof(part)))
+		return;
+	switch (part.type) {
+	case NJ_PART_PATH:
+		d->file.path = take_text(c, part.len);
+		break;
+	case NJ_PART_RAW:
+		d->raw_path = take_text(c, part.len);
+		break;
+	case NJ_PART_PATH2:
+		d->detail.path2 = take_text(c, part.len);
+		break;
+	case NJ_PART_RAW2:
+		d->detail.raw_path2 = take_text(c, part.len);
+		break;
+	case NJ_PART_TEXT:
+		d->detail.text = take_text(c, part.len);
+		break;
+	case NJ_PART_DATA:
+		d->detail.data = take_area(c, part.len);
+		break;
+	default:
+		take_struct(c, d, &part);
+	}
+}
+
+_Static_assert((int)NJ_KIND_MAX == (int)EVENT_KIND_MAX && (int)NJ_KIND_PRCTL == (int)EVENT_KIND_PRCTL, "abi");
+_Static_assert(NJ_MARK_UNREADABLE == EVENT_MARK_UNREADABLE && NJ_MARK_RACED == EVENT_MARK_RACED, "abi");
+
+static void decode_act(struct cursor *c, struct decoded *d)
+{
+	struct nj_act act;
+
+	if (!take_fixed(c, &act, sizeof(act)))
+		return;
+	if (act.kind == 0 || act.kind >= EVENT_KIND_MAX || act.arg_count > EVENT_CALL_ARGS_MAX) {
+		c->bad = true;
+		return;
+	}
+	d->kind = act.kind;
+	d->result = act.result;
+	d->marks = act.marks;
+	d->detail.call = decode_call_name(act.call, act.marks & NJ_MARK_COMPAT);
+	d->detail.arg_count = act.arg_count;
+	memcpy(d->detail.args, act.arg, sizeof(act.arg));
+	while (c->rest.len > 0 && !c->bad)
+		take_part(c, d);
 }
 
 static void decode_cgroup(struct cursor *c, struct decoded *d)
@@ -297,7 +383,7 @@ static const struct {
 	[NJ_OPEN] = {decode_open, NJ_CLASS_FILE},
 	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
 	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},
-	[NJ_CRED] = {decode_cred, NJ_CLASS_PRIVILEGE},
+	[NJ_ACT] = {decode_act, NJ_CLASS_PROCESS},
 	[NJ_CGROUP] = {decode_cgroup, NJ_CLASS_CGROUP},
 };
 
@@ -311,6 +397,7 @@ static void decoded_init(struct decoded *d, const struct nj_head *head)
 	d->raw_path = "";
 	d->cgroup_path = "";
 	d->old_fd = -1;
+	d->detail = (struct event_detail){.call = "", .path2 = "", .raw_path2 = "", .text = ""};
 }
 
 int decode_record(struct bytes record, struct decoded *ret_decoded)
@@ -345,15 +432,31 @@ uint16_t decode_split(struct bytes area, struct bytes *ret_pieces, uint16_t max,
 	return count;
 }
 
-const char *decode_class_name(uint32_t class)
+enum nj_class decode_class_of(struct bytes record)
 {
-	static const char *const names[NJ_CLASS_MAX] = {"process", "tcp",	"file",	 "descriptor",
-							"socket",  "privilege", "cgroup"};
+	struct nj_act act;
 
-	return class < NJ_CLASS_MAX ? names[class] : "unknown";
+	if (record.len < sizeof(act.head))
+		return NJ_CLASS_PROCESS;
+	memcpy(&act.head, record.data, sizeof(act.head));
+	if (act.head.type == NJ_ACT && record.len >= sizeof(act)) {
+		memcpy(&act, record.data, sizeof(act));
+		return event_class_of(act.kind, NULL, 0);
+	}
+	return act.head.type < NJ_TYPE_MAX ? record_types[act.head.type].class : NJ_CLASS_PROCESS;
 }
 
-uint32_t decode_class_of(uint8_t type)
+/* A call that an architecture lacks gets a place of its own behind the numbers, since no two entries of a
+ * table may have the same. */
+#define PLACE(number) ((number) == NJ_NO ? NJ_CALLS_MAX + __COUNTER__ : (number))
+
+const char *decode_call_name(uint16_t nr, bool compat)
 {
-	return type < NJ_TYPE_MAX ? record_types[type].class : (uint32_t)NJ_CLASS_PROCESS;
+#define NATIVE(name, x86_64, i386, arm64, act) [PLACE(NJ_NATIVE(x86_64, arm64))] = #name,
+#define COMPAT(name, x86_64, i386, arm64, act) [PLACE(i386)] = #name,
+	static const char *const native_names[2 * NJ_CALLS_MAX] = {NJ_CALLS(NATIVE)};
+	static const char *const compat_names[2 * NJ_CALLS_MAX] = {NJ_CALLS(COMPAT)};
+	const char *name = nr < NJ_CALLS_MAX ? (compat ? compat_names : native_names)[nr] : NULL;
+
+	return name ? name : "";
 }

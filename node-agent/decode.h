@@ -30,6 +30,10 @@ struct decoded {
 	uint32_t flags;
 	int32_t old_fd;
 	const char *cgroup_path; /* NJ_CGROUP */
+	/* acts */
+	uint32_t marks;	      /* EVENT_MARK_* */
+	struct nj_task target; /* tgid 0: none */
+	struct event_detail detail; /* without its target */
 };
 
 /* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */
@@ -42,7 +46,8 @@ uint64_t decode_device(uint64_t kernel_device);
  * whether there were more. */
 uint16_t decode_split(struct bytes area, struct bytes *ret_pieces, uint16_t max, bool *ret_more);
 
-/* The name of an nj_class as losses and coverage carry it. */
-const char *decode_class_name(uint32_t class);
-/* The class that a record type belongs to; NJ_CLASS_PROCESS for what is unknown. */
-uint32_t decode_class_of(uint8_t type);
+/* The class that a record counts for when it cannot be decoded; NJ_CLASS_PROCESS for what is unknown. */
+enum nj_class decode_class_of(struct bytes record);
+
+/* The name of a system call of this machine, as "openat"; "" for one that calls.h does not have. */
+const char *decode_call_name(uint16_t nr, bool compat);

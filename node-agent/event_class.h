@@ -5,5 +5,6 @@
 #include "common/event.h"
 
 enum nj_class event_class(const struct event *event);
+enum nj_class event_class_of(enum event_kind kind, const struct endpoint *endpoints, uint16_t count);
 /* "process", "tcp", …: as in nightjar.v1.Loss. */
 const char *event_class_name(enum nj_class class);

@@ -9,38 +9,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node-agent/decode.h"
+#include "bpf/calls.h"
+#include "node-agent/event_class.h"
 
 #define RINGS_MAX 65
+
+/* How a program comes to run. */
+enum program_use {
+	USE_HOOK,	/* attached for good, in the order of the table */
+	USE_DISPATCHER, /* attached while a system call is wanted */
+	USE_CALL,	/* behind the dispatcher, at its place in the map call_programs */
+	USE_HAND,	/* by the agent itself */
+};
 
 /* A program, and the class that suffers without it. */
 static const struct {
 	const char *name;
 	uint32_t class;
-	bool hook; /* attached for good, in this order; the rest are run by hand */
+	enum program_use use;
+	uint32_t place; /* enum nj_program, of USE_CALL */
 } programs[] = {
 	/* The end before the beginning: whoever is seen to begin is seen to end. */
-	{"process_exit", NJ_CLASS_PROCESS, true}, {"process_exec", NJ_CLASS_PROCESS, true},
-	{"process_fork", NJ_CLASS_PROCESS, true}, {"tcp_state", NJ_CLASS_TCP, true},
-	{"syscall_exit", NJ_CLASS_FILE, true},	  {"cgroup_made", NJ_CLASS_CGROUP, true},
-	{"seed_task", NJ_CLASS_PROCESS, false},	  {"seed_sockets", NJ_CLASS_TCP, false},
-	{"selftest_own", NJ_CLASS_PROCESS, false},
+	{"process_exit", NJ_CLASS_PROCESS, USE_HOOK, 0},
+	{"process_exec", NJ_CLASS_PROCESS, USE_HOOK, 0},
+	{"process_fork", NJ_CLASS_PROCESS, USE_HOOK, 0},
+	{"tcp_state", NJ_CLASS_TCP, USE_HOOK, 0},
+	{"cgroup_made", NJ_CLASS_CGROUP, USE_HOOK, 0},
+	{"syscall_exit", NJ_CLASS_FILE, USE_DISPATCHER, 0},
+	{"call_file", NJ_CLASS_FILE, USE_CALL, NJ_PROGRAM_FILE},
+	{"call_descriptor", NJ_CLASS_DESCRIPTOR, USE_CALL, NJ_PROGRAM_DESCRIPTOR},
+	{"call_socket", NJ_CLASS_SOCKET, USE_CALL, NJ_PROGRAM_SOCKET},
+	{"call_privilege", NJ_CLASS_PRIVILEGE, USE_CALL, NJ_PROGRAM_PRIVILEGE},
+	{"seed_task", NJ_CLASS_PROCESS, USE_HAND, 0},
+	{"seed_sockets", NJ_CLASS_TCP, USE_HAND, 0},
+	{"selftest_own", NJ_CLASS_PROCESS, USE_HAND, 0},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
+#define SYS_EXIT "tp_btf/sys_exit"
+
 /* Which programs a class needs, and what provides it when all are there. */
 static const struct {
+	uint32_t class;
 	const char *needs[3];
 	const char *provider;
-} class_needs[NJ_CLASS_MAX] = {
-	[NJ_CLASS_PROCESS] = {{"process_fork", "process_exec", "process_exit"}, "tp_btf/sched_process_*"},
-	[NJ_CLASS_TCP] = {{"tcp_state"}, "tp_btf/inet_sock_set_state"},
-	[NJ_CLASS_FILE] = {{"syscall_exit"}, "tp_btf/sys_exit"},
-	[NJ_CLASS_DESCRIPTOR] = {{"syscall_exit"}, "tp_btf/sys_exit"},
-	[NJ_CLASS_SOCKET] = {{"syscall_exit"}, "tp_btf/sys_exit"},
-	[NJ_CLASS_PRIVILEGE] = {{"syscall_exit"}, "tp_btf/sys_exit"},
-	[NJ_CLASS_CGROUP] = {{"cgroup_made"}, "tp_btf/cgroup_mkdir"},
+} class_needs[] = {
+	{NJ_CLASS_PROCESS, {"process_fork", "process_exec", "process_exit"}, "tp_btf/sched_process_*"},
+	{NJ_CLASS_TCP, {"tcp_state"}, "tp_btf/inet_sock_set_state"},
+	{NJ_CLASS_FILE, {"syscall_exit", "call_file"}, SYS_EXIT},
+	{NJ_CLASS_DESCRIPTOR, {"syscall_exit", "call_descriptor"}, SYS_EXIT},
+	{NJ_CLASS_SOCKET, {"syscall_exit", "call_socket"}, SYS_EXIT},
+	{NJ_CLASS_PRIVILEGE, {"syscall_exit", "call_privilege"}, SYS_EXIT},
+	{NJ_CLASS_CGROUP, {"cgroup_made"}, "tp_btf/cgroup_mkdir"},
 };
+#define CLASSES (sizeof(class_needs) / sizeof(class_needs[0]))
 
 struct probe {
 	struct nightjar_bpf *skel;
@@ -51,7 +73,7 @@ struct probe {
 	uint32_t rings;
 	int ring_fds[RINGS_MAX];
 	uint64_t ring_bytes[RINGS_MAX];
-	struct capture_coverage coverage[NJ_CLASS_MAX];
+	struct capture_coverage coverage[CLASSES];
 };
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -68,7 +90,7 @@ static struct bpf_program *program_of(struct nightjar_bpf *skel, size_t i)
 }
 
 /* Opens the object with only the chosen programs (a bit each), sized for this machine. */
-static struct nightjar_bpf *open_with(const struct probe_config *config, uint32_t chosen)
+static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_t chosen)
 {
 	struct nightjar_bpf *skel = nightjar_bpf__open();
 	struct bpf_program *program;
@@ -78,7 +100,7 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint32_
 	bpf_object__for_each_program(program, skel->obj)
 		(void)bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (chosen & (1U << i))
+		if (chosen & (1ULL << i))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
 	if (config->refused)
 		(void)bpf_program__set_attach_target(
@@ -90,17 +112,17 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint32_
 }
 
 /* Finds which programs load, each in an object of its own. */
-static uint32_t try_each(struct probe *p, const struct probe_config *config)
+static uint64_t try_each(struct probe *p, const struct probe_config *config)
 {
-	uint32_t chosen = 0;
+	uint64_t chosen = 0;
 
 	for (size_t i = 0; i < PROGRAMS; i++) {
-		struct nightjar_bpf *trial = open_with(config, 1U << i);
+		struct nightjar_bpf *trial = open_with(config, 1ULL << i);
 
 		p->refused[i] = trial ? nightjar_bpf__load(trial) : -ENOMEM;
 		nightjar_bpf__destroy(trial);
 		if (p->refused[i] == 0)
-			chosen |= 1U << i;
+			chosen |= 1ULL << i;
 	}
 	return chosen;
 }
@@ -109,7 +131,7 @@ static int load(struct probe *p, const struct probe_config *config, struct err *
 {
 	int r;
 
-	p->skel = open_with(config, (1U << PROGRAMS) - 1);
+	p->skel = open_with(config, (1ULL << PROGRAMS) - 1);
 	if (!p->skel)
 		return err_set(e, -errno, "cannot open the BPF object: %s", strerror(errno));
 	r = nightjar_bpf__load(p->skel);
@@ -142,6 +164,22 @@ static int make_rings(struct probe *p, const struct probe_config *config, struct
 	return 0;
 }
 
+/* Puts what loaded behind the dispatcher. */
+static int install_calls(struct probe *p, struct err *e)
+{
+	int map = bpf_map__fd(p->skel->maps.call_programs);
+
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		int fd = bpf_program__fd(program_of(p->skel, i));
+
+		if (programs[i].use != USE_CALL || p->refused[i] < 0)
+			continue;
+		if (bpf_map_update_elem(map, &programs[i].place, &fd, BPF_ANY) < 0)
+			return err_set(e, -errno, "cannot install %s: %s", programs[i].name, strerror(errno));
+	}
+	return 0;
+}
+
 /* Lets the kernel say who we are, which getpid() in a pid namespace does not. */
 static int note_own(struct probe *p)
 {
@@ -163,6 +201,8 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 	(void)libbpf_set_print(before);
 	if (r == 0)
 		r = make_rings(p, config, e);
+	if (r == 0)
+		r = install_calls(p, e);
 	if (r < 0)
 		return r;
 	if (note_own(p) < 0)
@@ -191,37 +231,38 @@ static int refusal(const struct probe *p, const char *name)
 	return -ENOENT;
 }
 
-static void fill_coverage(struct probe *p)
+static void fill_row(const struct probe *p, size_t class, struct capture_coverage *ret_row)
 {
-	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
-		struct capture_coverage *row = &p->coverage[class];
-		uint32_t needed = 0, missing = 0;
+	struct capture_coverage row = {.class = event_class_name(class_needs[class].class)};
+	uint32_t needed = 0, missing = 0;
 
-		*row = (struct capture_coverage){.class = decode_class_name(class)};
-		(void)snprintf(row->provider, sizeof(row->provider), "%s", class_needs[class].provider);
-		for (size_t i = 0; i < 3 && class_needs[class].needs[i]; i++, needed++) {
-			const char *name = class_needs[class].needs[i];
-			int r = refusal(p, name);
+	(void)snprintf(row.provider, sizeof(row.provider), "%s", class_needs[class].provider);
+	for (size_t i = 0; i < 3 && class_needs[class].needs[i]; i++, needed++) {
+		const char *name = class_needs[class].needs[i];
+		int r = refusal(p, name);
 
-			if (r == 0)
-				continue;
-			missing++;
-			(void)snprintf(row->reason, sizeof(row->reason), "%s refused: %s", name, strerror(-r));
-		}
-		row->state = missing == 0 ? "full" : missing < needed ? "degraded" : "missing";
+		if (r == 0)
+			continue;
+		missing++;
+		(void)snprintf(row.reason, sizeof(row.reason), "%s refused: %s", name, strerror(-r));
 	}
+	/* A system call without its dispatcher, or without its own program, is not seen at all. */
+	if (strcmp(row.provider, SYS_EXIT) == 0)
+		needed = missing;
+	row.state = missing == 0 ? "full" : missing < needed ? "degraded" : "missing";
+	*ret_row = row;
 }
 
-/* The dispatcher of system calls. */
-static bool is_calls(size_t program)
+static void fill_coverage(struct probe *p)
 {
-	return programs[program].class == NJ_CLASS_FILE;
+	for (size_t class = 0; class < CLASSES; class++)
+		fill_row(p, class, &p->coverage[class]);
 }
 
 /* True when it is attached now. */
 static bool attach_one(struct probe *p, size_t i)
 {
-	if (p->refused[i] < 0 || !programs[i].hook || p->links[i])
+	if (p->refused[i] < 0 || programs[i].use > USE_DISPATCHER || p->links[i])
 		return p->links[i] != NULL;
 	p->links[i] = bpf_program__attach(program_of(p->skel, i));
 	if (!p->links[i])
@@ -234,7 +275,7 @@ int probe_attach(struct probe *p, struct err *e)
 	uint32_t attached = 0;
 
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (!is_calls(i) || !p->calls_unwanted)
+		if (programs[i].use != USE_DISPATCHER || !p->calls_unwanted)
 			attached += attach_one(p, i);
 	p->attached = true;
 	fill_coverage(p);
@@ -247,7 +288,7 @@ int probe_want_calls(struct probe *p, bool wanted, struct err *e)
 {
 	p->calls_unwanted = !wanted;
 	for (size_t i = 0; p->attached && i < PROGRAMS; i++) {
-		if (!is_calls(i))
+		if (programs[i].use != USE_DISPATCHER)
 			continue;
 		if (!wanted) {
 			(void)bpf_link__destroy(p->links[i]);
@@ -336,7 +377,7 @@ void probe_losses(struct probe *p, struct nj_losses *ret_losses, uint64_t ret_mi
 	memset(ret_losses, 0, sizeof(*ret_losses));
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (programs[i].hook)
+		if (programs[i].use <= USE_DISPATCHER)
 			ret_missed[programs[i].class] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
 	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.losses), &zero, rows) < 0)
 		return;
@@ -377,7 +418,7 @@ int probe_seed(struct probe *p, struct buf *out)
 uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows)
 {
 	*ret_rows = p->coverage;
-	return NJ_CLASS_MAX;
+	return CLASSES;
 }
 
 bool probe_cost(struct probe *p, uint32_t program, const char **ret_name, uint64_t *ret_ns, uint64_t *ret_runs)

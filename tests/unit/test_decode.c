@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#include "bpf/calls.h"
 #include "node-agent/decode.h"
 
 /* An exec record with one endpoint and every variable part. */
@@ -64,6 +65,129 @@ static void a_record_cut_at_any_byte_is_refused(void **state)
 		assert_int_equal(decode_record(bytes_of(part, cut), &d), -EBADMSG);
 		free(part);
 	}
+}
+
+static size_t add_part(uint8_t *record, size_t at, uint8_t type, const void *data, uint16_t len)
+{
+	struct nj_part part = {.len = len, .type = type};
+
+	memcpy(record + at, &part, sizeof(part));
+	memcpy(record + at + sizeof(part), data, len);
+	return at + sizeof(part) + len;
+}
+
+/* An act with a part of every type. */
+static size_t make_act(uint8_t *record)
+{
+	struct nj_act act = {
+		.head = {.type = NJ_ACT, .time = 7, .tid = 9, .task = {.start_ns = 1, .tgid = 9}},
+		.result = -13,
+		.arg = {1, 2, 3, 4, 5, 6},
+		.kind = NJ_KIND_RENAME,
+		.call = NJ_NATIVE(82, 38),
+		.marks = NJ_MARK_RACED,
+		.arg_count = 6,
+	};
+	struct nj_endpoint ep = {.kind = NJ_EP_PIPE, .id = 2};
+	struct nj_namespaces namespaces = {1, 2, 3, 4, 5, 6, 7, 8};
+	struct nj_task target = {.start_ns = 5, .tgid = 6, .exec_count = 7};
+	struct nj_creds creds = {.uid = 77};
+	struct nj_file file = {.inode = 99};
+	size_t len = sizeof(act);
+
+	len = add_part(record, len, NJ_PART_PATH, "/etc/old", 9);
+	len = add_part(record, len, NJ_PART_RAW, "old", 4);
+	len = add_part(record, len, NJ_PART_PATH2, "/etc/new", 9);
+	len = add_part(record, len, NJ_PART_RAW2, "new", 4);
+	len = add_part(record, len, NJ_PART_TEXT, "text", 5);
+	len = add_part(record, len, NJ_PART_FILE, &file, sizeof(file));
+	len = add_part(record, len, NJ_PART_ENDPOINT, &ep, sizeof(ep));
+	len = add_part(record, len, NJ_PART_ENDPOINT, &ep, sizeof(ep));
+	len = add_part(record, len, NJ_PART_TARGET, &target, sizeof(target));
+	len = add_part(record, len, NJ_PART_CREDS, &creds, sizeof(creds));
+	len = add_part(record, len, NJ_PART_NAMESPACES, &namespaces, sizeof(namespaces));
+	len = add_part(record, len, NJ_PART_DATA, "\0\1\2", 3);
+	act.head.size = (uint16_t)len;
+	memcpy(record, &act, sizeof(act));
+	return len;
+}
+
+/* Between two parts a cut act is a shorter one; anywhere else it is refused. */
+static void an_act_cut_within_a_part_is_refused(void **state)
+{
+	uint8_t whole[1024];
+	size_t len = make_act(whole);
+	size_t accepted = 0;
+
+	(void)state;
+	for (size_t cut = 0; cut < len; cut++) {
+		uint8_t *part = malloc(cut ? cut : 1);
+		uint16_t size = (uint16_t)cut;
+		struct decoded d;
+
+		memcpy(part, whole, cut);
+		if (cut >= sizeof(size))
+			memcpy(part, &size, sizeof(size));
+		accepted += decode_record(bytes_of(part, cut), &d) == 0;
+		free(part);
+	}
+	assert_int_equal(accepted, 12);
+}
+
+static void an_act_of_no_known_kind_or_part_is_refused(void **state)
+{
+	uint8_t record[1024];
+	size_t len = make_act(record);
+	uint16_t kind = EVENT_KIND_MAX;
+	uint8_t count = 7;
+	struct decoded d;
+
+	(void)state;
+	memcpy(record + offsetof(struct nj_act, kind), &kind, sizeof(kind));
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+	len = make_act(record);
+	record[sizeof(struct nj_act) + offsetof(struct nj_part, type)] = NJ_PART_MAX;
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+	len = make_act(record);
+	memcpy(record + offsetof(struct nj_act, arg_count), &count, sizeof(count));
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+}
+
+static void an_act_gives_all_its_parts(void **state)
+{
+	uint8_t record[1024];
+	size_t len = make_act(record);
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(record, len), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_RENAME);
+	assert_int_equal(d.result, -13);
+	assert_int_equal(d.marks, EVENT_MARK_RACED);
+	assert_string_equal(d.detail.call, "rename");
+	assert_int_equal(d.detail.arg_count, 6);
+	assert_int_equal(d.detail.args[5], 6);
+	assert_string_equal(d.file.path, "/etc/old");
+	assert_string_equal(d.raw_path, "old");
+	assert_string_equal(d.detail.path2, "/etc/new");
+	assert_string_equal(d.detail.raw_path2, "new");
+	assert_string_equal(d.detail.text, "text");
+	assert_int_equal(d.file.inode, 99);
+	assert_int_equal(d.endpoint_count, 2);
+	assert_int_equal(d.endpoints[1].id, 2);
+	assert_int_equal(d.target.tgid, 6);
+	assert_int_equal(d.creds.uid, 77);
+	assert_int_equal(d.detail.namespaces.time, 8);
+	assert_int_equal(d.detail.data.len, 3);
+}
+
+static void a_call_has_its_name_in_the_table_it_came_from(void **state)
+{
+	(void)state;
+	assert_string_equal(decode_call_name(NJ_NATIVE(257, 56), false), "openat");
+	assert_string_equal(decode_call_name(5, true), "open");
+	assert_string_equal(decode_call_name(NJ_CALLS_MAX, false), "");
+	assert_string_equal(decode_call_name(511, true), "");
 }
 
 static void a_type_that_nobody_knows_is_refused(void **state)
@@ -270,6 +394,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_refused_without_reading_it),
 		cmocka_unit_test(a_record_cut_at_any_byte_is_refused),
+		cmocka_unit_test(an_act_cut_within_a_part_is_refused),
+		cmocka_unit_test(an_act_of_no_known_kind_or_part_is_refused),
+		cmocka_unit_test(an_act_gives_all_its_parts),
+		cmocka_unit_test(a_call_has_its_name_in_the_table_it_came_from),
 		cmocka_unit_test(a_type_that_nobody_knows_is_refused),
 		cmocka_unit_test(bytes_behind_the_last_part_are_refused),
 		cmocka_unit_test(too_many_endpoints_and_unknown_kinds_are_refused),

@@ -1,0 +1,213 @@
+/* Parts of an NJ_ACT record: see act.bpf.h. Each function looks the scratch up again, so that the verifier
+ * proves it once and callers stay small. */
+#include "bpf/act.bpf.h"
+#include "bpf/fdinfo.bpf.h"
+#include "bpf/path.bpf.h"
+
+static __always_inline struct nj_act *record_of(struct scratch *s)
+{
+	return (void *)(s->head + SCRATCH_HEAD - sizeof(struct nj_act));
+}
+
+/* Room for a part's head and its bytes, of which there may be SCRATCH_LAST less one head; NULL past the
+ * end. */
+static __always_inline __u8 *part_room(struct scratch *s, __u32 *ret_pos)
+{
+	__u32 pos = s->pos;
+
+	if (pos >= SCRATCH_VAR)
+		return NULL;
+	*ret_pos = pos;
+	return s->var + (pos & (SCRATCH_VAR - 1)) + sizeof(struct nj_part);
+}
+
+static __always_inline int part_end(struct scratch *s, __u32 pos, __u32 type, __u32 len)
+{
+	struct nj_part part = {.len = (__u16)len, .type = (__u8)type};
+
+	__builtin_memcpy(s->var + (pos & (SCRATCH_VAR - 1)), &part, sizeof(part));
+	s->pos = pos + sizeof(part) + len;
+	return (int)len;
+}
+
+static __always_inline int part_missing(struct scratch *s)
+{
+	record_of(s)->marks |= NJ_MARK_UNREADABLE;
+	return 0;
+}
+
+static __always_inline __u32 cut_mark(__u32 type)
+{
+	return type == NJ_PART_PATH ? NJ_MARK_PATH_CUT : type == NJ_PART_PATH2 ? NJ_MARK_PATH2_CUT : NJ_MARK_RAW_CUT;
+}
+
+int act_add_text(__u32 type, __u64 user_address, __u32 max)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+	long len;
+
+	if (!s || max > NJ_RAW_MAX)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	len = bpf_probe_read_user_str(room, max, (void *)user_address);
+	if (len <= 0 || len > NJ_RAW_MAX)
+		return part_missing(s);
+	/* Full to the last byte: the text ends there, or goes on behind it. */
+	if (len == max) {
+		char last = 0;
+
+		bpf_probe_read_user(&last, 1, (void *)(user_address + max - 1));
+		if (last)
+			record_of(s)->marks |= NJ_MARK_RAW_CUT;
+	}
+	return part_end(s, pos, type, (__u32)len);
+}
+
+int act_add_data(__u32 type, __u64 user_address, __u32 len)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+
+	if (!s || len == 0)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	if (len > NJ_DATA_MAX) {
+		len = NJ_DATA_MAX;
+		record_of(s)->marks |= NJ_MARK_DATA_CUT;
+	}
+	if (bpf_probe_read_user(room, len, (void *)user_address))
+		return part_missing(s);
+	return part_end(s, pos, type, len);
+}
+
+int act_add_kernel(__u32 type, __u64 address, __u32 len)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+
+	if (!s || len == 0 || len > NJ_RAW_MAX)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room || bpf_probe_read_kernel(room, len, (void *)address))
+		return part_missing(s);
+	return part_end(s, pos, type, len);
+}
+
+int act_add_kernel_text(__u32 type, __u64 address)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+	long len;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	len = bpf_probe_read_kernel_str(room, NJ_RAW_MAX, (void *)address);
+	if (len <= 0 || len > NJ_RAW_MAX)
+		return part_missing(s);
+	return part_end(s, pos, type, (__u32)len);
+}
+
+int act_add_path(__u32 type, __u64 path_address)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	const struct path *path = (void *)path_address;
+	__u32 len, pos;
+	__u8 *room;
+	int found;
+
+	if (!s)
+		return 0;
+	found = path_of(path, task->fs, SCRATCH_HOOK);
+	len = (__u32)found & (2 * NJ_PATH_MAX - 1);
+	room = part_room(s, &pos);
+	if (!room || len == 0 || len > NJ_PATH_MAX)
+		return part_missing(s);
+	if (bpf_probe_read_kernel(room, len, s->path + ((NJ_PATH_MAX - len) & (NJ_PATH_MAX - 1))))
+		return part_missing(s);
+	if (found & PATH_CUT)
+		record_of(s)->marks |= cut_mark(type);
+	return part_end(s, pos, type, len);
+}
+
+int act_add_inode(__u64 inode_address)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct nj_file file = {0};
+	__u8 *room;
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	path_inode_info((const struct inode *)inode_address, &file);
+	__builtin_memcpy(room, &file, sizeof(file));
+	return part_end(s, pos, NJ_PART_FILE, sizeof(file));
+}
+
+int act_add_endpoint(__u32 slot)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	__builtin_memcpy(room, &s->endpoints[bounded(slot, 2 * NJ_ENDPOINTS_MAX - 1)],
+			 sizeof(struct nj_endpoint));
+	return part_end(s, pos, NJ_PART_ENDPOINT, sizeof(struct nj_endpoint));
+}
+
+int act_add_target(__u64 task_address)
+{
+	const struct task_struct *task = (void *)task_address;
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct nj_task target = {0};
+	__u8 *room;
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	target.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	target.tgid = (__u32)BPF_CORE_READ(task, tgid);
+	target.exec_count = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
+	__builtin_memcpy(room, &target, sizeof(target));
+	return part_end(s, pos, NJ_PART_TARGET, sizeof(target));
+}
+
+int act_add_creds(void)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct nj_creds creds = {0};
+	__u8 *room;
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	task_creds(bpf_get_current_task_btf(), &creds);
+	__builtin_memcpy(room, &creds, sizeof(creds));
+	return part_end(s, pos, NJ_PART_CREDS, sizeof(creds));
+}
