@@ -90,7 +90,7 @@ static void an_event_that_cannot_be_encoded_is_a_counted_loss(void **state)
 /* Kept definitions take room from batches; an epoch of new processes only must not take all of it. */
 static void definitions_never_crowd_the_batches_out(void **state)
 {
-	struct desk *d = desk_new(1, 1 << 20, 4096);
+	struct desk *d = desk_new(1, 1 << 20, 8192);
 
 	(void)state;
 	for (uint64_t i = 1; i <= 300; i++) {
@@ -107,7 +107,7 @@ static void definitions_never_crowd_the_batches_out(void **state)
 
 static void events_dropped_by_a_full_spool_are_reported(void **state)
 {
-	struct desk *d = desk_new(1, 1 << 20, 2048);
+	struct desk *d = desk_new(1, 1 << 20, 4096);
 	struct batch_stats stats;
 	struct wire_batch batch;
 	uint64_t read = 0, lost = 0;
