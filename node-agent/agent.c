@@ -36,16 +36,12 @@
 #define EPOCH_NS	 (60 * NS_PER_SEC)
 #define DRAIN_TURNS	 64
 #define LOSSES_MAX	 64
-#define OPEN_NAMES_MAX	 1024
 
 /* What the uplink's thread leaves for the loop. */
 struct mail {
 	pthread_mutex_t lock;
 	bool unknown;
-	bool has_policy;
-	uint32_t generation;
-	uint32_t classes;
-	char **open_names; /* NULL-terminated */
+	struct uplink_policy *policy; /* NULL: no new one */
 };
 
 struct agent {
@@ -101,26 +97,13 @@ static void ring(struct agent *a)
 }
 
 /* Uplink's thread. The newest policy wins. */
-static void on_policy(void *ctx, const struct uplink_policy *policy)
+static void on_policy(void *ctx, struct uplink_policy *policy)
 {
 	struct agent *a = ctx;
-	char **names;
 
-	if (policy->open_name_count > OPEN_NAMES_MAX) {
-		log_warning("policy %u names more than %d files: refused", policy->generation, OPEN_NAMES_MAX);
-		return;
-	}
-	names = copy_names(policy->open_names, policy->open_name_count);
-	if (!names) {
-		log_warning("no memory for policy %u: the old one stays", policy->generation);
-		return;
-	}
 	(void)pthread_mutex_lock(&a->mail.lock);
-	free_names(a->mail.open_names);
-	a->mail.open_names = names;
-	a->mail.generation = policy->generation;
-	a->mail.classes = policy->classes;
-	a->mail.has_policy = true;
+	uplink_policy_free(a->mail.policy);
+	a->mail.policy = policy;
 	(void)pthread_mutex_unlock(&a->mail.lock);
 	ring(a);
 }
@@ -171,17 +154,17 @@ static void on_event(void *ctx, const struct event *event)
 	batch_add(a->batch, event, a->now_ns);
 }
 
-static void apply_policy(struct agent *a, const struct mail *mail)
+static void apply_policy(struct agent *a, const struct uplink_policy *policy)
 {
 	struct err e = {0};
 
-	if (capture_set_policy(a->capture, mail->generation, mail->classes,
-			       (const char *const *)mail->open_names, &e) < 0) {
-		log_warning("policy %u is not in force: %s", mail->generation, e.text);
+	if (capture_set_policy(a->capture, policy->generation, policy->classes, policy->open_names,
+			       &e) < 0) {
+		log_warning("policy %u is not in force: %s", policy->generation, e.text);
 		return;
 	}
-	batch_set_generation(a->batch, mail->generation);
-	log_debug("policy %u is in force", mail->generation);
+	batch_set_generation(a->batch, policy->generation);
+	log_debug("policy %u is in force", policy->generation);
 }
 
 static int read_mail(struct agent *a, struct err *e)
@@ -194,12 +177,12 @@ static int read_mail(struct agent *a, struct err *e)
 		return err_set(e, -errno, "cannot read our own mail: %s", strerror(errno));
 	(void)pthread_mutex_lock(&a->mail.lock);
 	mail = a->mail;
-	a->mail.unknown = a->mail.has_policy = false;
-	a->mail.open_names = NULL;
+	a->mail.unknown = false;
+	a->mail.policy = NULL;
 	(void)pthread_mutex_unlock(&a->mail.lock);
-	if (mail.has_policy)
-		apply_policy(a, &mail);
-	free_names(mail.open_names);
+	if (mail.policy)
+		apply_policy(a, mail.policy);
+	uplink_policy_free(mail.policy);
 	if (mail.unknown)
 		r = capture_snapshot(a->capture, on_event, a);
 	return r < 0 ? err_set(e, r, "cannot list the processes that run: %s", strerror(-r)) : 0;
@@ -482,7 +465,7 @@ static void unbuild(struct agent *a)
 	capture_free(a->capture);
 	free_names(a->env_names);
 	free_names(a->open_names);
-	free_names(a->mail.open_names);
+	uplink_policy_free(a->mail.policy);
 	closep(&a->mail_fd);
 	closep(&a->signal_fd);
 	closep(&a->epoll_fd);

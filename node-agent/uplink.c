@@ -159,11 +159,17 @@ static void on_need_epoch(void *ctx)
 	s->refusals_due = in_flight > 0 ? in_flight - 1 : 0;
 }
 
-static void on_policy(void *ctx, const struct uplink_policy *policy)
+static void on_policy(void *ctx, struct uplink_policy *policy)
 {
 	struct session *s = ctx;
 
 	s->u->config.policy(s->u->config.ctx, policy);
+}
+
+static void on_refused(void *ctx, uint32_t generation, const char *why)
+{
+	(void)ctx;
+	log_warning("policy %u is refused: %s", generation, why);
 }
 
 static void on_throttle(void *ctx, uint32_t max_in_flight)
@@ -182,6 +188,7 @@ static int take_message(struct session *s, struct bytes message, struct err *e)
 		.ack = on_ack,
 		.need_epoch = on_need_epoch,
 		.policy = on_policy,
+		.refused = on_refused,
 		.throttle = on_throttle,
 		.ctx = s,
 	};

@@ -14,15 +14,9 @@
 #include "node-agent/capture.h"
 #include "node-agent/selfstats.h"
 #include "node-agent/spool.h"
+#include "node-agent/uplink_policy.h"
 
 struct uplink;
-
-struct uplink_policy {
-	uint32_t generation;
-	uint32_t classes; /* bits 1 << enum nj_class */
-	char *const *open_names;
-	size_t open_name_count;
-};
 
 /* Call-backs run on the uplink's thread and must not block. */
 struct uplink_config {
@@ -36,7 +30,7 @@ struct uplink_config {
 	uint32_t max_in_flight;
 	uint64_t heartbeat_ns;
 	uint64_t backoff_min_ns, backoff_max_ns;
-	void (*policy)(void *ctx, const struct uplink_policy *policy);
+	void (*policy)(void *ctx, struct uplink_policy *policy); /* takes it over */
 	/* The collector has answered Hello. */
 	void (*connected)(void *ctx);
 	/* It knows nothing of this node, or nothing of what came before this agent: tell it what runs. */

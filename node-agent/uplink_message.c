@@ -6,8 +6,8 @@
 #include <sys/utsname.h>
 
 #include "common/version.h"
+#include "common/wire_check.h"
 #include "nightjar/v1/agent.pb-c.h"
-#include "node-agent/event_class.h"
 
 #define COVERAGE_MAX 32
 
@@ -76,34 +76,24 @@ int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struc
 	return write_message(&message, out);
 }
 
-static uint32_t class_bits(const Nightjar__V1__Policy *policy)
-{
-	uint32_t bits = 0;
-
-	for (size_t i = 0; i < policy->n_classes; i++)
-		for (int class = 0; class < NJ_CLASS_MAX; class++)
-			if (strcmp(policy->classes[i], event_class_name((enum nj_class)class)) == 0)
-				bits |= 1U << class;
-	return bits;
-}
-
 static void handle_policy(const Nightjar__V1__Policy *in, const struct uplink_handlers *handlers)
 {
-	const struct uplink_policy policy = {
-		.generation = in->generation,
-		.classes = class_bits(in),
-		.open_names = in->open_names,
-		.open_name_count = in->n_open_names,
-	};
+	struct uplink_policy *policy;
+	struct err e = {0};
 
-	handlers->policy(handlers->ctx, &policy);
+	if (uplink_policy_read(in, &policy, &e) < 0)
+		handlers->refused(handlers->ctx, in->generation, e.text);
+	else
+		handlers->policy(handlers->ctx, policy);
 }
 
 int uplink_read(struct bytes message, const struct uplink_handlers *handlers)
 {
-	Nightjar__V1__CollectorMessage *in =
-		nightjar__v1__collector_message__unpack(NULL, message.len, message.data);
+	Nightjar__V1__CollectorMessage *in;
 
+	if (wire_check(&nightjar__v1__collector_message__descriptor, message) < 0)
+		return -EBADMSG;
+	in = nightjar__v1__collector_message__unpack(NULL, message.len, message.data);
 	if (!in)
 		return -EBADMSG;
 	switch (in->body_case) {

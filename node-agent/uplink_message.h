@@ -14,7 +14,8 @@ int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struc
 struct uplink_handlers {
 	void (*ack)(void *ctx, uint64_t seq);
 	void (*need_epoch)(void *ctx);
-	void (*policy)(void *ctx, const struct uplink_policy *policy);
+	void (*policy)(void *ctx, struct uplink_policy *policy);	  /* takes it over */
+	void (*refused)(void *ctx, uint32_t generation, const char *why); /* a policy */
 	void (*throttle)(void *ctx, uint32_t max_in_flight);
 	void *ctx;
 };

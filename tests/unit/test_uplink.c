@@ -44,7 +44,7 @@ static void on_unknown(void *ctx)
 	(void)pthread_mutex_unlock(&n->f->lock);
 }
 
-static void on_policy(void *ctx, const struct uplink_policy *policy)
+static void on_policy(void *ctx, struct uplink_policy *policy)
 {
 	struct node *n = ctx;
 
@@ -54,6 +54,7 @@ static void on_policy(void *ctx, const struct uplink_policy *policy)
 	n->classes = policy->classes;
 	if (policy->open_name_count == 1)
 		(void)snprintf(n->open_name, sizeof(n->open_name), "%s", policy->open_names[0]);
+	uplink_policy_free(policy);
 	(void)pthread_cond_broadcast(&n->f->changed);
 	(void)pthread_mutex_unlock(&n->f->lock);
 }
