@@ -55,6 +55,44 @@ const char *endpoint_kind_name(enum endpoint_kind kind)
 	return (unsigned int)kind < ENDPOINT_KIND_MAX ? endpoint_names[kind] : "unknown";
 }
 
+const char *event_mark_name(uint32_t bit)
+{
+	switch (bit) {
+	case EVENT_MARK_PATH_CUT:
+		return "path_cut";
+	case EVENT_MARK_PATH2_CUT:
+		return "path2_cut";
+	case EVENT_MARK_RAW_CUT:
+		return "raw_cut";
+	case EVENT_MARK_DATA_CUT:
+		return "data_cut";
+	case EVENT_MARK_RACED:
+		return "raced";
+	case EVENT_MARK_IO_URING:
+		return "io_uring";
+	case EVENT_MARK_COMPAT:
+		return "compat";
+	case EVENT_MARK_UNREADABLE:
+		return "unreadable";
+	default:
+		return NULL;
+	}
+}
+
+const char *process_exe_flag_name(uint32_t bit)
+{
+	switch (bit) {
+	case PROCESS_EXE_WRITABLE:
+		return "writable";
+	case PROCESS_EXE_UPPER:
+		return "upper_layer";
+	case PROCESS_EXE_MEMFD:
+		return "memfd";
+	default:
+		return NULL;
+	}
+}
+
 uint16_t event_kind_endpoints(enum event_kind kind)
 {
 	switch (kind) {

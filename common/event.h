@@ -272,5 +272,9 @@ const struct event_detail *event_detail(const struct event *event);
 /* The name as it is written in JSON and steps: "exec", "connect"; "unknown" for anything else. */
 const char *event_kind_name(enum event_kind kind);
 const char *endpoint_kind_name(enum endpoint_kind kind);
+/* The word for one bit of event.marks, of process_def.exe_flags: "path_cut", "memfd"; NULL for a
+ * bit that has none. */
+const char *event_mark_name(uint32_t bit);
+const char *process_exe_flag_name(uint32_t bit);
 /* How many endpoints an event of this kind has at least. */
 uint16_t event_kind_endpoints(enum event_kind kind);

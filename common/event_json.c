@@ -92,7 +92,51 @@ static void set_creds(json_t *object, const struct creds *creds)
 	set_number(object, "euid", creds->euid);
 	set_number(object, "egid", creds->egid);
 	set_u64(object, "cap_effective", creds->cap_effective, true);
+	set_number(object, "suid", creds->suid);
+	set_number(object, "sgid", creds->sgid);
 	set_u64(object, "cap_permitted", creds->cap_permitted, true);
+	set_u64(object, "cap_inheritable", creds->cap_inheritable, true);
+}
+
+/* The words for the bits that are set. */
+static void set_words(json_t *object, const char *name, uint32_t bits,
+		      const char *(*word)(uint32_t bit))
+{
+	json_t *list = json_array();
+
+	for (uint32_t bit = 1; bit != 0; bit <<= 1)
+		if (bits & bit && word(bit))
+			(void)json_array_append_new(list, json_string(word(bit)));
+	if (json_array_size(list) > 0)
+		(void)json_object_set(object, name, list);
+	json_decref(list);
+}
+
+static void set_namespaces(json_t *object, const struct namespaces *ns)
+{
+	json_t *out = json_object();
+
+	set_nonzero(out, "mnt", ns->mnt);
+	set_nonzero(out, "pid", ns->pid);
+	set_nonzero(out, "net", ns->net);
+	set_nonzero(out, "user", ns->user);
+	set_nonzero(out, "uts", ns->uts);
+	set_nonzero(out, "ipc", ns->ipc);
+	set_nonzero(out, "cgroup", ns->cgroup);
+	set_nonzero(out, "time", ns->time);
+	if (json_object_size(out) > 0)
+		(void)json_object_set(object, "namespaces", out);
+	json_decref(out);
+}
+
+static void set_time(json_t *object, const char *name, uint64_t wall_ns)
+{
+	_cleanup_buf_ struct buf text = {0};
+
+	if (!proto_json_time(&text, (int64_t)(wall_ns / NS_PER_SEC),
+			     (int32_t)(wall_ns % NS_PER_SEC)))
+		return;
+	set_bytes(object, name, buf_bytes(&text));
 }
 
 static json_t *labels_json(const struct container_def *c)
@@ -145,6 +189,21 @@ static json_t *container_json(const struct container_def *c)
 	return out;
 }
 
+static void set_process_rest(json_t *out, const struct process_def *p)
+{
+	set_text(out, "comm", p->comm);
+	set_text(out, "exe_raw", p->exe_raw);
+	set_words(out, "exe_flags", p->exe_flags, process_exe_flag_name);
+	if (p->exe_ctime_ns)
+		set_time(out, "exe_ctime", p->exe_ctime_ns);
+	if (p->exe_mtime_ns)
+		set_time(out, "exe_mtime", p->exe_mtime_ns);
+	set_nonzero(out, "pgid", p->pgid);
+	set_nonzero(out, "vpid", p->vpid);
+	set_nonzero(out, "vpgid", p->vpgid);
+	set_namespaces(out, &p->namespaces);
+}
+
 static json_t *process_json(const struct process_def *p)
 {
 	json_t *out = json_object();
@@ -165,6 +224,7 @@ static json_t *process_json(const struct process_def *p)
 	set_nonzero(out, "session", p->session);
 	set_nonzero(out, "tty", p->tty);
 	set_nonzero(out, "truncated", p->truncated);
+	set_process_rest(out, p);
 	(void)json_object_set_new(out, "container", container_json(p->container));
 	return out;
 }
@@ -199,15 +259,6 @@ static json_t *endpoint_json(const struct endpoint *ep)
 	return out;
 }
 
-static void set_time(json_t *object, uint64_t wall_ns)
-{
-	_cleanup_buf_ struct buf text = {0};
-
-	if (!proto_json_time(&text, (int64_t)(wall_ns / NS_PER_SEC), (int32_t)(wall_ns % NS_PER_SEC)))
-		return;
-	set_bytes(object, "time", buf_bytes(&text));
-}
-
 static void set_endpoints(json_t *object, const struct event *event)
 {
 	json_t *list;
@@ -220,13 +271,80 @@ static void set_endpoints(json_t *object, const struct event *event)
 	(void)json_object_set_new(object, "endpoints", list);
 }
 
+/* Enough to find the process among the events. */
+static json_t *target_json(const struct process_def *p)
+{
+	json_t *out = json_object();
+
+	set_u64(out, "exec_id", p->exec_id, true);
+	set_number(out, "pid", p->pid);
+	set_text(out, "comm", p->comm);
+	set_file(out, "exe", &p->exe);
+	return out;
+}
+
+static void set_call_args(json_t *object, const struct event_detail *detail)
+{
+	json_t *list;
+
+	if (detail->arg_count == 0)
+		return;
+	list = json_array();
+	for (uint8_t i = 0; i < detail->arg_count; i++)
+		(void)json_array_append_new(list, json_sprintf("%" PRIu64, detail->args[i]));
+	(void)json_object_set_new(object, "args", list);
+}
+
+/* What people can read as it stands: NUL between arguments, the lines of a request. */
+static bool is_readable(struct bytes data)
+{
+	for (size_t i = 0; i < data.len; i++)
+		if (data.data[i] < 0x20 && !memchr("\0\t\r\n", data.data[i], 4))
+			return false;
+	return utf8_valid_prefix(data) == data.len;
+}
+
+static void set_data(json_t *object, struct bytes data)
+{
+	_cleanup_buf_ struct buf text = {0};
+
+	if (data.len == 0)
+		return;
+	proto_json_base64(&text, data);
+	set_bytes(object, "data", buf_bytes(&text));
+	if (is_readable(data))
+		set_bytes(object, "data_text", data);
+}
+
+static void set_detail(json_t *object, const struct event_detail *detail)
+{
+	set_text(object, "call", detail->call);
+	set_call_args(object, detail);
+	set_text(object, "path2", detail->path2);
+	set_text(object, "raw_path2", detail->raw_path2);
+	set_text(object, "text", detail->text);
+	set_data(object, detail->data);
+	if (detail->target)
+		(void)json_object_set_new(object, "target", target_json(detail->target));
+	set_namespaces(object, &detail->namespaces);
+}
+
+static void set_repeats(json_t *object, const struct event *event, int64_t wall_offset_ns)
+{
+	if (event->repeats == 0)
+		return;
+	set_u64(object, "repeats", event->repeats, false);
+	set_time(object, "first_time", event->first_ns + (uint64_t)wall_offset_ns);
+	set_u64(object, "first_ns", event->first_ns, false);
+}
+
 static json_t *event_json(const struct event *event, int64_t wall_offset_ns)
 {
 	json_t *out = json_object();
 
 	set_text(out, "event", event_kind_name(event->kind));
 	set_u64(out, "seq", event->seq, false);
-	set_time(out, event->time_ns + (uint64_t)wall_offset_ns);
+	set_time(out, "time", event->time_ns + (uint64_t)wall_offset_ns);
 	set_u64(out, "time_ns", event->time_ns, false);
 	set_nonzero(out, "tid", event->tid);
 	(void)json_object_set_new(out, "process", process_json(event->process));
@@ -234,15 +352,18 @@ static json_t *event_json(const struct event *event, int64_t wall_offset_ns)
 		(void)json_object_set_new(out, "child", process_json(event->child));
 	set_nonzero(out, "result", event->result);
 	set_endpoints(out, event);
-	if (event->kind == EVENT_KIND_OPEN) {
+	if (event->kind != EVENT_KIND_EXEC) /* it is the new image's, and said with the process */
 		set_file(out, "file", &event->file);
-		set_text(out, "raw_path", event->raw_path);
+	set_text(out, "raw_path", event->raw_path);
+	if (event->kind == EVENT_KIND_OPEN || event->flags)
 		set_number(out, "flags", event->flags);
-	}
 	if (event->kind == EVENT_KIND_DUP)
 		set_number(out, "old_fd", event->old_fd);
 	if (event->kind == EVENT_KIND_CRED)
 		set_creds(out, &event->creds);
+	set_detail(out, event_detail(event));
+	set_words(out, "marks", event->marks, event_mark_name);
+	set_repeats(out, event, wall_offset_ns);
 	return out;
 }
 

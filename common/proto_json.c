@@ -77,23 +77,21 @@ void proto_json_string(struct buf *out, struct bytes text)
 	buf_add_byte(out, '"');
 }
 
-static void add_base64(struct buf *out, const ProtobufCBinaryData *data)
+void proto_json_base64(struct buf *out, struct bytes data)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-	buf_add_byte(out, '"');
-	for (size_t i = 0; i < data->len; i += 3) {
-		size_t left = data->len - i;
-		uint32_t bits = (uint32_t)data->data[i] << 16;
+	for (size_t i = 0; i < data.len; i += 3) {
+		size_t left = data.len - i;
+		uint32_t bits = (uint32_t)data.data[i] << 16;
 
-		bits |= left > 1 ? (uint32_t)data->data[i + 1] << 8 : 0;
-		bits |= left > 2 ? data->data[i + 2] : 0;
+		bits |= left > 1 ? (uint32_t)data.data[i + 1] << 8 : 0;
+		bits |= left > 2 ? data.data[i + 2] : 0;
 		buf_add_byte(out, (uint8_t)digits[bits >> 18]);
 		buf_add_byte(out, (uint8_t)digits[bits >> 12 & 63]);
 		buf_add_byte(out, left > 1 ? (uint8_t)digits[bits >> 6 & 63] : '=');
 		buf_add_byte(out, left > 2 ? (uint8_t)digits[bits & 63] : '=');
 	}
-	buf_add_byte(out, '"');
 }
 
 bool proto_json_time(struct buf *out, int64_t seconds, int32_t nanos)
@@ -201,6 +199,13 @@ static void add_number(struct buf *out, const field_desc *f, const void *at)
 }
 
 /* ---- fields ---- */
+
+static void add_base64(struct buf *out, const ProtobufCBinaryData *data)
+{
+	buf_add_byte(out, '"');
+	proto_json_base64(out, bytes_of(data->data, data->len));
+	buf_add_byte(out, '"');
+}
 
 /* One value; at points to the member or to the element of a repeated one. */
 static int add_value(struct buf *out, const field_desc *f, const void *at, unsigned int depth)

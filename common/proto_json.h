@@ -21,6 +21,9 @@ int proto_json_write(struct buf *out, const ProtobufCMessage *message) must_chec
 /* A JSON string with its quotes. */
 void proto_json_string(struct buf *out, struct bytes text);
 
+/* Base64 with padding, without quotes. */
+void proto_json_base64(struct buf *out, struct bytes data);
+
 /* RFC 3339 in UTC with as many of 0, 3, 6, 9 digits as it takes: "2026-11-24T20:43:16.000001Z".
  * Returns false, and appends nothing, outside years 1 to 9999. */
 bool proto_json_time(struct buf *out, int64_t seconds, int32_t nanos) must_check;

@@ -48,6 +48,14 @@ static void an_event_with_nothing_set_has_no_empty_fields(void **state)
 	assert_null(json_object_get(parsed, "endpoints"));
 	assert_null(json_object_get(parsed, "raw_path"));
 	assert_null(json_object_get(json_object_get(parsed, "process"), "exe"));
+	assert_null(json_object_get(json_object_get(parsed, "process"), "namespaces"));
+	assert_null(json_object_get(json_object_get(parsed, "process"), "exe_flags"));
+	assert_null(json_object_get(parsed, "call"));
+	assert_null(json_object_get(parsed, "args"));
+	assert_null(json_object_get(parsed, "data"));
+	assert_null(json_object_get(parsed, "target"));
+	assert_null(json_object_get(parsed, "marks"));
+	assert_null(json_object_get(parsed, "namespaces"));
 	json_decref(parsed);
 }
 
@@ -87,6 +95,128 @@ static void addresses_and_times_are_as_people_write_them(void **state)
 	json_decref(parsed);
 }
 
+static void the_detail_has_names_that_people_know(void **state)
+{
+	const struct event event = sample_event(EVENT_KIND_RENAME, 1);
+	json_t *parsed = written(&event), *target, *args, *namespaces;
+
+	(void)state;
+	assert_string_equal(text(parsed, "call"), "renameat2");
+	assert_string_equal(text(json_object_get(parsed, "file"), "path"), "/etc/shadow");
+	assert_string_equal(text(parsed, "raw_path"), "../etc/shadow");
+	assert_string_equal(text(parsed, "path2"), "/etc/shadow.new");
+	assert_string_equal(text(parsed, "raw_path2"), "shadow.new");
+	assert_string_equal(text(parsed, "text"), "overlay");
+	args = json_object_get(parsed, "args");
+	assert_int_equal(json_array_size(args), 6);
+	assert_string_equal(json_string_value(json_array_get(args, 0)), "18446744073709551615");
+	assert_string_equal(json_string_value(json_array_get(args, 5)), "0");
+	target = json_object_get(parsed, "target");
+	assert_string_equal(text(target, "exec_id"), "0000000000000005");
+	assert_int_equal(json_integer_value(json_object_get(target, "pid")), 0);
+	assert_null(json_object_get(target, "comm"));
+	namespaces = json_object_get(parsed, "namespaces");
+	assert_int_equal(json_integer_value(json_object_get(namespaces, "mnt")), 4026531841);
+	assert_int_equal(json_integer_value(json_object_get(namespaces, "time")), 8);
+	json_decref(parsed);
+}
+
+static void a_target_says_what_it_runs(void **state)
+{
+	struct event event = sample_event(EVENT_KIND_PTRACE, 1);
+	struct event_detail detail = sample_detail;
+	json_t *parsed, *target;
+
+	(void)state;
+	detail.target = &sample_shell;
+	event.detail = &detail;
+	parsed = written(&event);
+	target = json_object_get(parsed, "target");
+	assert_string_equal(text(target, "comm"), "bash");
+	assert_string_equal(text(json_object_get(target, "exe"), "path"), "/usr/bin/bash");
+	json_decref(parsed);
+}
+
+static void data_is_base64_and_text_too_where_it_is_one(void **state)
+{
+	struct event event = sample_event(EVENT_KIND_FIRST_BYTES, 1);
+	struct event_detail detail = sample_detail;
+	json_t *parsed = written(&event);
+
+	(void)state;
+	assert_string_equal(text(parsed, "data"), "YQBi/w==");
+	assert_null(json_object_get(parsed, "data_text"));
+	json_decref(parsed);
+	detail.data = bytes_of("sh\0-c\0", 6);
+	event.detail = &detail;
+	parsed = written(&event);
+	assert_string_equal(text(parsed, "data"), "c2gALWMA");
+	assert_int_equal(json_string_length(json_object_get(parsed, "data_text")), 6);
+	json_decref(parsed);
+	detail.data = bytes_of("\033[2J", 4); /* a terminal would obey */
+	parsed = written(&event);
+	assert_null(json_object_get(parsed, "data_text"));
+	json_decref(parsed);
+}
+
+static void marks_and_flags_are_words(void **state)
+{
+	struct event event = sample_event(EVENT_KIND_OPEN, 1);
+	json_t *parsed, *list;
+
+	(void)state;
+	event.marks = 0xffffffff;
+	parsed = written(&event);
+	list = json_object_get(parsed, "marks");
+	assert_int_equal(json_array_size(list), 8);
+	assert_string_equal(json_string_value(json_array_get(list, 0)), "path_cut");
+	assert_string_equal(json_string_value(json_array_get(list, 7)), "unreadable");
+	list = json_object_get(json_object_get(parsed, "process"), "exe_flags");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(json_array_get(list, 0)), "writable");
+	assert_string_equal(json_string_value(json_array_get(list, 1)), "memfd");
+	json_decref(parsed);
+}
+
+static void repeats_say_how_many_and_since_when(void **state)
+{
+	struct event event = sample_event(EVENT_KIND_OPEN, 1);
+	json_t *parsed;
+
+	(void)state;
+	event.repeats = 41;
+	event.first_ns = 2000000000;
+	parsed = written(&event);
+	assert_string_equal(text(parsed, "repeats"), "41");
+	assert_string_equal(text(parsed, "first_time"), "1970-01-01T00:00:03Z");
+	assert_string_equal(text(parsed, "first_ns"), "2000000000");
+	json_decref(parsed);
+	event.repeats = 0;
+	parsed = written(&event);
+	assert_null(json_object_get(parsed, "repeats"));
+	assert_null(json_object_get(parsed, "first_time"));
+	json_decref(parsed);
+}
+
+static void a_process_has_its_whole_identity(void **state)
+{
+	const struct event event = sample_event(EVENT_KIND_EXEC, 1);
+	json_t *parsed = written(&event), *process = json_object_get(parsed, "process");
+
+	(void)state;
+	assert_string_equal(text(process, "comm"), "bash");
+	assert_string_equal(text(process, "exe_raw"), "./bash");
+	assert_string_equal(text(process, "exe_ctime"), "2023-11-14T22:13:20.000000001Z");
+	assert_int_equal(json_integer_value(json_object_get(process, "vpid")), 42);
+	assert_int_equal(json_integer_value(json_object_get(process, "pgid")), 4100);
+	assert_int_equal(json_integer_value(json_object_get(process, "suid")), 37);
+	assert_string_equal(text(process, "cap_inheritable"), "00000000000007ff");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(process, "namespaces"), "pid")),
+		2);
+	json_decref(parsed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +224,12 @@ int main(void)
 		cmocka_unit_test(an_event_with_nothing_set_has_no_empty_fields),
 		cmocka_unit_test(every_kind_names_itself_and_its_process),
 		cmocka_unit_test(addresses_and_times_are_as_people_write_them),
+		cmocka_unit_test(the_detail_has_names_that_people_know),
+		cmocka_unit_test(a_target_says_what_it_runs),
+		cmocka_unit_test(data_is_base64_and_text_too_where_it_is_one),
+		cmocka_unit_test(marks_and_flags_are_words),
+		cmocka_unit_test(repeats_say_how_many_and_since_when),
+		cmocka_unit_test(a_process_has_its_whole_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
