@@ -2,7 +2,9 @@
  *
  * usage: load NAME [OPERATIONS [PORT]]
  *   openclose  the same file      openuniq  a file of its own each time    getppid
+ *   stat       of the same file   pipe      a byte through a pipe
  *   forkexec   fork, execve, wait  connect   to a listener of its own on loopback
+ *   compile    a small C program, with the cc in PATH
  *   http_close http_keep          requests to the web server on PORT
  *   churn      openuniq until SIGTERM, with new files: for latency under load; prints nothing
  *
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +32,7 @@ struct state {
 	char dir[64]; /* on a memory file system where there is one */
 	int listener;
 	int connection; /* http_keep */
+	int pipe[2];
 	uint16_t port;
 };
 
@@ -126,6 +130,45 @@ static void op_getppid(struct state *s, uint64_t i)
 	(void)syscall(SYS_getppid);
 }
 
+static void op_stat(struct state *s, uint64_t i)
+{
+	struct stat st;
+	char path[96];
+
+	(void)i;
+	name_file(s, 0, path, sizeof(path));
+	if (stat(path, &st) < 0)
+		bench_die("cannot stat '%s': %s", path, strerror(errno));
+}
+
+static void op_pipe(struct state *s, uint64_t i)
+{
+	char byte = (char)i;
+
+	if (write(s->pipe[1], &byte, 1) != 1 || read(s->pipe[0], &byte, 1) != 1)
+		bench_die("the pipe broke: %s", strerror(errno));
+}
+
+static void op_compile(struct state *s, uint64_t i)
+{
+	char source[96], object[128];
+	const char *const argv[] = {"cc", "-O1", "-c", "-x", "c", "-o", object, source, NULL};
+	int status = -1;
+	pid_t pid;
+
+	(void)i;
+	name_file(s, 0, source, sizeof(source));
+	snprintf(object, sizeof(object), "%s.o", source);
+	pid = fork();
+	if (pid == 0) {
+		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) < 0 || status != 0)
+		bench_die("cc failed with status %d", status);
+	(void)unlink(object);
+}
+
 static void op_forkexec(struct state *s, uint64_t i)
 {
 	static char *const argv[] = {(char *)"true", NULL}, *const envp[] = {NULL};
@@ -210,6 +253,30 @@ static void begin_files(struct state *s, uint64_t count)
 		make_file(s, i);
 }
 
+static void begin_pipe(struct state *s, uint64_t count)
+{
+	(void)count;
+	if (pipe2(s->pipe, O_CLOEXEC) < 0)
+		bench_die("cannot make a pipe: %s", strerror(errno));
+}
+
+/* As many functions as a small source file of ours has, and the headers it includes. */
+static void begin_source(struct state *s, uint64_t count)
+{
+	_cleanup_(fclosep) FILE *f = NULL;
+	char path[96];
+
+	(void)count;
+	make_dir(s);
+	name_file(s, 0, path, sizeof(path));
+	f = fopen(path, "we");
+	if (!f)
+		bench_die("cannot write '%s': %s", path, strerror(errno));
+	(void)fputs("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n", f);
+	for (int i = 0; i < 20; i++)
+		fprintf(f, "int f%d(int x) { int s = %d; while (x--) s += x * %d; return s; }\n", i, i, i + 1);
+}
+
 static void begin_listener(struct state *s, uint64_t count)
 {
 	(void)count;
@@ -228,7 +295,10 @@ static const struct load loads[] = {
 	{"openclose", begin_one_file, op_openclose, 200000, 8},
 	{"openuniq", begin_files, op_openuniq, 20000, 1},
 	{"getppid", NULL, op_getppid, 3000000, 64},
+	{"stat", begin_one_file, op_stat, 300000, 16},
+	{"pipe", begin_pipe, op_pipe, 300000, 16},
 	{"forkexec", NULL, op_forkexec, 500, 1},
+	{"compile", begin_source, op_compile, 8, 1},
 	{"connect", begin_listener, op_connect, 10000, 1},
 	{"http_close", NULL, op_http_close, 5000, 1},
 	{"http_keep", NULL, op_http_keep, 15000, 1},
