@@ -14,11 +14,20 @@
  * have a row of their own. Records of interrupt context (TCP) are small and built in the ring. */
 enum scratch_row { SCRATCH_HOOK, SCRATCH_SEED, SCRATCH_ROWS };
 
+struct call {
+	__u32 nr;
+	__u32 act; /* enum nj_act_number */
+	__s64 result;
+	__u64 arg[6];
+	__u64 compat; /* 1: a 32-bit call */
+};
+
 #define SCRATCH_HEAD 256  /* the fixed part ends where the variable part begins */
 #define SCRATCH_VAR  8192 /* a power of two, at least all variable parts of the largest record */
 #define SCRATCH_LAST 2048 /* room behind for the largest single part */
 
 struct scratch {
+	struct call call; /* see call.bpf.h */
 	__u8 head[SCRATCH_HEAD];
 	__u8 var[SCRATCH_VAR + SCRATCH_LAST];
 	struct nj_endpoint endpoints[2 * NJ_ENDPOINTS_MAX]; /* bound by a mask; one is spare */

@@ -1,0 +1,38 @@
+/* From a hook that sees system calls to the program of the call's act: what every such hook does. */
+#pragma once
+
+#include "bpf/call.bpf.h"
+
+static const __u8 program_of[NJ_ACT_MAX] = {
+#define ACT(name, program, classes) [NJ_ACT_##name] = NJ_PROGRAM_##program,
+	NJ_ACTS(ACT)
+#undef ACT
+};
+
+/* Most calls end at the first bitmap. */
+static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long result)
+{
+	__u32 nr = arch_call_number(regs);
+	const struct task_struct *task;
+	struct scratch *s;
+	bool compat;
+	__u32 act;
+
+	if (should_drop_number(nr))
+		return 0;
+	task = bpf_get_current_task_btf();
+	compat = arch_is_compat(task);
+	act = call_act(nr, compat);
+	if (act == NJ_ACT_NONE || act >= NJ_ACT_MAX || should_drop_task((__u32)task->tgid))
+		return 0;
+	s = emit_scratch(SCRATCH_HOOK);
+	if (!s)
+		return 0;
+	s->call.nr = nr;
+	s->call.act = act;
+	s->call.compat = compat;
+	s->call.result = result;
+	arch_read_args(regs, compat, s->call.arg);
+	bpf_tail_call(ctx, &call_programs, program_of[act]);
+	return 0;
+}
