@@ -11,6 +11,29 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "node-agent/event_class.h"
+
+/* For tests/kernel/matrix.py: which kinds of events the tests awaited, and who provided them. */
+static bool telling(void)
+{
+	return getenv("NJ_FIRED") != NULL;
+}
+
+static void tell_coverage(const struct live *l)
+{
+	const struct capture_coverage *rows;
+	uint32_t count = capture_coverages(l->capture, &rows);
+
+	for (uint32_t i = 0; telling() && i < count; i++)
+		printf("NJ covers %s %s\n", rows[i].class, rows[i].provider);
+}
+
+static const struct seen *found(const struct seen *s)
+{
+	if (telling())
+		printf("NJ fired %s %s\n", event_class_name(event_class(&s->event)), event_kind_name(s->event.kind));
+	return s;
+}
 
 static void start(struct live *l, const char *const *open_names, uint64_t ring_bytes, const char *refused)
 {
@@ -34,6 +57,7 @@ static void start(struct live *l, const char *const *open_names, uint64_t ring_b
 		fail_msg("%s", e.text);
 	l->seen = calloc(LIVE_SEEN_MAX, sizeof(*l->seen));
 	assert_non_null(l->seen);
+	tell_coverage(l);
 	l->count = 0;
 	l->tree_size = 0;
 	l->last_seq = 0;
@@ -185,7 +209,7 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 			continue;
 		if (from)
 			*from = i + 1;
-		return s;
+		return found(s);
 	}
 	return NULL;
 }
