@@ -188,6 +188,7 @@ size_t container_def_bytes(const struct container_def *c);
 #define PROCESS_EXE_TRUNCATED	    4
 #define PROCESS_CWD_TRUNCATED	    8
 #define PROCESS_ENDPOINTS_TRUNCATED 16
+#define PROCESS_EXE_RAW_TRUNCATED   32
 
 #define LOGINUID_NONE UINT32_MAX
 
