@@ -38,7 +38,9 @@ ALL_LDFLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 PROTO := $(wildcard proto/nightjar/v1/*.proto proto/grpc/*/*/*.proto)
 PB_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO)) $(GEN)/google/protobuf/timestamp.pb-c.c
-PB_H := $(PB_C:.c=.h)
+PB_H = $(PB_C:.c=.h) $(CRI_C:.c=.h)
+# What the agent asks of a container runtime: not ours, so not in what reflection serves.
+CRI_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(wildcard proto/cri/*/*/*.proto))
 PROTO_SET := $(GEN)/descriptors.h
 BPF_OBJ := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETON := $(GEN)/nightjar.skel.h
@@ -46,7 +48,8 @@ SKELETON := $(GEN)/nightjar.skel.h
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1))))
 PB_OBJ := $(patsubst $(GEN)/%.c,$(BUILD)/obj/gen/%.o,$(PB_C))
 COMMON_OBJ := $(call objects,common/*.c) $(PB_OBJ)
-AGENT_OBJ := $(call objects,node-agent/*.c)
+CRI_OBJ := $(patsubst $(GEN)/%.c,$(BUILD)/obj/gen/%.o,$(CRI_C))
+AGENT_OBJ := $(call objects,node-agent/*.c) $(CRI_OBJ)
 COLLECTOR_OBJ := $(call objects,collector/*.c collector/*/*.c)
 TOOL_OBJ := $(call objects,tools/nightjar/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

@@ -160,32 +160,17 @@ struct nj_endpoint {
 	__u8 remote_ip[16];
 };
 
-/* Inode numbers; pid is the one that children are born into. */
-struct nj_namespaces {
-	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
-};
-
-#define NJ_COMM_SIZE 16 /* with the final NUL */
-
-/* What may have changed since the parent's exec; the rest is the parent's. */
 struct nj_fork {
 	struct nj_head head; /* task: the parent */
 	struct nj_task child;
 	__u32 child_uid;
-	__u32 session; /* as in struct nj_exec, and so the rest */
-	__u32 tty;
-	__u32 pgid;
-	__u32 vpid;
-	__u32 vpgid;
-	struct nj_namespaces namespaces;
-	char comm[NJ_COMM_SIZE];
+	__u32 pad;
 };
 
 struct nj_creds {
-	__u32 uid, gid, euid, egid, suid, sgid;
+	__u32 uid, gid, euid, egid;
 	__u64 cap_effective;
 	__u64 cap_permitted;
-	__u64 cap_inheritable;
 };
 
 struct nj_file {
@@ -202,14 +187,8 @@ struct nj_file {
 #define NJ_EXE_TRUNCATED  4
 #define NJ_CWD_TRUNCATED  8
 #define NJ_ENDPOINTS_CUT  16
-#define NJ_RAW_TRUNCATED  32
 
-/* nj_exec.exe_flags: values of common/event.h's PROCESS_EXE_*. */
-#define NJ_EXE_WRITABLE 1
-#define NJ_EXE_UPPER	2
-#define NJ_EXE_MEMFD	4
-
-/* Then: endpoints, exe path, cwd, the file name as it was given, argument area, environment area. */
+/* Then: endpoints, exe path, cwd, argument area, environment area. */
 struct nj_exec {
 	struct nj_head head;
 	struct nj_task parent;
@@ -219,21 +198,12 @@ struct nj_exec {
 	__u32 session; /* pid of the session leader */
 	__u32 tty;     /* device number of the controlling terminal, 0 none */
 	__u32 flags;   /* NJ_*_TRUNCATED, NJ_ENDPOINTS_CUT */
-	__u32 pgid;
-	__u32 vpid; /* as the process's own pid namespace numbers it; vpgid 0: its leader is outside */
-	__u32 vpgid;
-	__u32 exe_flags; /* NJ_EXE_* */
-	__u64 exe_ctime_ns; /* wall clock */
-	__u64 exe_mtime_ns;
-	struct nj_namespaces namespaces;
-	char comm[NJ_COMM_SIZE];
 	__u16 endpoints;
 	__u16 exe_len;
 	__u16 cwd_len;
-	__u16 raw_len;
 	__u16 args_len;
 	__u16 env_len;
-	__u16 pad[2];
+	__u16 pad[3];
 };
 
 struct nj_exit {
@@ -340,6 +310,11 @@ struct nj_part {
 	__u8 pad;
 };
 
+/* Inode numbers; pid is the one that children are born into. */
+struct nj_namespaces {
+	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
+};
+
 /* Then: path below the hierarchy's root. */
 struct nj_cgroup {
 	struct nj_head head; /* cgroup, hierarchy: the new one */
@@ -403,10 +378,10 @@ _Static_assert(sizeof(struct nj_settings) == 1616, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
 _Static_assert(sizeof(struct nj_head) == 48, "abi");
 _Static_assert(sizeof(struct nj_endpoint) == 64, "abi");
-_Static_assert(sizeof(struct nj_fork) == 136, "abi");
-_Static_assert(sizeof(struct nj_creds) == 48, "abi");
+_Static_assert(sizeof(struct nj_fork) == 72, "abi");
+_Static_assert(sizeof(struct nj_creds) == 32, "abi");
 _Static_assert(sizeof(struct nj_file) == 32, "abi");
-_Static_assert(sizeof(struct nj_exec) == 256, "abi");
+_Static_assert(sizeof(struct nj_exec) == 160, "abi");
 _Static_assert(sizeof(struct nj_exit) == 56, "abi");
 _Static_assert(sizeof(struct nj_owner) == 32, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 120, "abi");
@@ -419,4 +394,4 @@ _Static_assert(sizeof(struct nj_part) == 4, "abi");
 _Static_assert(sizeof(struct nj_namespaces) == 32, "abi");
 _Static_assert(sizeof(struct nj_cgroup) == 56, "abi");
 _Static_assert(__builtin_offsetof(struct nj_head, task) == 16, "abi");
-_Static_assert(__builtin_offsetof(struct nj_exec, exe) == 112, "abi");
+_Static_assert(__builtin_offsetof(struct nj_exec, exe) == 96, "abi");

@@ -45,11 +45,6 @@ enum {
 	S_IFIFO = 0010000,
 	PIPEFS_MAGIC = 0x50495045,
 	SOCKFS_MAGIC = 0x534F434B,
-	OVERLAYFS_MAGIC = 0x794C7630,
-	S_IWUSR = 0200,
-	S_IWGRP = 0020,
-	S_IWOTH = 0002,
-	CAP_DAC_OVERRIDE = 1,
 
 	AF_UNIX = 1,
 	AF_INET = 2,
@@ -67,8 +62,6 @@ enum {
 	PTY_MASTER_MAJOR = 128,	    /* and the next seven */
 	PTY_SLAVE_MAJOR = 136,
 	PTY_MAJORS = 8,
-	PIDTYPE_TGID = 1,
-	PIDTYPE_PGID = 2,
 	PIDTYPE_SID = 3,
 	SIGNAL_GROUP_EXIT = 4,
 };
@@ -99,7 +92,7 @@ struct inode {
 	__u16 i_mode;
 	struct {
 		__u32 val;
-	} i_uid, i_gid;
+	} i_uid;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -176,44 +169,6 @@ struct net {
 	struct ns_common ns;
 };
 
-struct uts_namespace {
-	struct ns_common ns;
-};
-
-struct ipc_namespace {
-	struct ns_common ns;
-};
-
-struct mnt_namespace {
-	struct ns_common ns;
-};
-
-struct pid_namespace {
-	struct ns_common ns;
-};
-
-struct time_namespace {
-	struct ns_common ns;
-};
-
-struct cgroup_namespace {
-	struct ns_common ns;
-};
-
-struct user_namespace {
-	struct ns_common ns;
-};
-
-struct nsproxy {
-	struct uts_namespace *uts_ns;
-	struct ipc_namespace *ipc_ns;
-	struct mnt_namespace *mnt_ns;
-	struct pid_namespace *pid_ns_for_children;
-	struct net *net_ns;
-	struct time_namespace *time_ns;
-	struct cgroup_namespace *cgroup_ns;
-};
-
 struct in6_addr {
 	__u8 bytes[16];
 };
@@ -282,11 +237,9 @@ struct css_set {
 
 struct upid {
 	int nr;
-	struct pid_namespace *ns;
 };
 
 struct pid {
-	unsigned int level;
 	struct upid numbers[1];
 };
 
@@ -303,15 +256,10 @@ struct signal_struct {
 struct cred {
 	struct {
 		__u32 val;
-	} uid, gid, euid, egid, suid, sgid;
+	} uid, gid, euid, egid;
 	struct {
 		__u64 val;
-	} cap_inheritable, cap_permitted, cap_effective;
-	struct user_namespace *user_ns;
-};
-
-struct linux_binprm {
-	const char *filename;
+	} cap_permitted, cap_effective;
 };
 
 struct mm_struct {
@@ -336,9 +284,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
-	struct nsproxy *nsproxy;
 	const struct cred *cred;
-	char comm[16];
 	__u64 start_boottime;
 	__u64 self_exec_id;
 	struct {

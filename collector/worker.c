@@ -10,7 +10,6 @@
 
 #include "collector/stage2.h"
 #include "collector/watermark.h"
-#include "common/capture_class.h"
 #include "common/log.h"
 #include "common/queue.h"
 #include "common/table.h"
@@ -19,7 +18,9 @@
 #define DEFINITIONS_MAX	  65536U /* as many as any encoder defines in an epoch */
 #define STAGE2_QUEUE	  4096U
 
-#define CLASSES (CAPTURE_CLASS_MAX + 1U) /* and one for what this side does not know */
+static const char *const class_names[] = {"other",	"process", "tcp",	"file",
+					  "descriptor", "socket",  "privilege", "cgroup"};
+#define CLASSES (sizeof(class_names) / sizeof(class_names[0]))
 
 struct decoder_key {
 	char cluster[NODE_CLUSTER_MAX];
@@ -165,9 +166,12 @@ static struct wire_decoder *find_decoder(struct workers *w, uint32_t shard, cons
 
 static size_t class_of(const char *name)
 {
-	int class = capture_class_find(name);
+	size_t i;
 
-	return class < 0 ? CAPTURE_CLASS_MAX : (size_t) class;
+	for (i = 1; i < CLASSES; i++)
+		if (strcmp(name, class_names[i]) == 0)
+			return i;
+	return 0;
 }
 
 static void count(struct workers *w, struct node *node, const struct wire_batch *batch)
@@ -294,9 +298,8 @@ static void register_counters(struct workers *w)
 	w->no_memory = metrics_counter(m, lost, "reason=\"no_memory\"", lost_help);
 	for (i = 0; i < LOSS_REASON_MAX * CLASSES; i++) {
 		j = i % CLASSES;
-		(void)snprintf(
-			labels, sizeof(labels), "reason=\"%s\",class=\"%s\"", reasons[i / CLASSES],
-			j < CAPTURE_CLASS_MAX ? capture_class_name((unsigned int)j) : "other");
+		(void)snprintf(labels, sizeof(labels), "reason=\"%s\",class=\"%s\"",
+			       reasons[i / CLASSES], class_names[j]);
 		w->losses[i / CLASSES][j] =
 			metrics_counter(m, "nightjar_agent_events_lost_total", labels,
 					"Events that agents have reported as lost.");

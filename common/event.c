@@ -1,5 +1,7 @@
-/* Names of kinds, and how large a container is; see event.h. */
+/* Names of kinds, and the size and the copy of a container; see event.h. */
 #include "common/event.h"
+
+#include <stdlib.h>
 
 static const char *const event_names[EVENT_KIND_MAX] = {
 	[EVENT_KIND_FORK] = "fork",	    [EVENT_KIND_EXEC] = "exec",
@@ -134,4 +136,57 @@ size_t container_def_bytes(const struct container_def *c)
 		bytes += text_bytes(c->mounts[i].source) + text_bytes(c->mounts[i].destination) +
 			 text_bytes(c->mounts[i].propagation);
 	return bytes;
+}
+
+/* Appends a terminated text to what *end points at. */
+static const char *append(char **end, const char *text)
+{
+	size_t size = text_bytes(text) + 1;
+	char *copy = *end;
+
+	if (size > 1)
+		memcpy(copy, text, size - 1);
+	copy[size - 1] = '\0';
+	*end += size;
+	return copy;
+}
+
+static void append_texts(struct container_def *made, char **end)
+{
+	const char **texts[] = {&made->container_id, &made->pod_uid,   &made->name,
+				&made->image,	     &made->pod,       &made->namespace,
+				&made->cgroup,	     &made->image_id, &made->workload};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		*texts[i] = append(end, *texts[i]);
+}
+
+struct container_def *container_def_copy(const struct container_def *c)
+{
+	size_t texts = 9 + 2 * (size_t)c->label_count + 3 * (size_t)c->mount_count; /* their ends */
+	size_t labels_size = c->label_count * sizeof(*c->labels), mounts_size = c->mount_count * sizeof(*c->mounts);
+	struct container_def *made = malloc(sizeof(*made) + labels_size + mounts_size + container_def_bytes(c) + texts);
+	struct container_mount *mounts;
+	struct container_label *labels;
+	char *end;
+
+	if (!made)
+		return NULL;
+	*made = *c;
+	labels = (struct container_label *)(made + 1);
+	mounts = (struct container_mount *)(labels + c->label_count);
+	end = (char *)(mounts + c->mount_count);
+	append_texts(made, &end);
+	for (uint16_t i = 0; i < c->label_count; i++)
+		labels[i] = (struct container_label){append(&end, c->labels[i].key), append(&end, c->labels[i].value)};
+	for (uint16_t i = 0; i < c->mount_count; i++)
+		mounts[i] = (struct container_mount){
+			.source = append(&end, c->mounts[i].source),
+			.destination = append(&end, c->mounts[i].destination),
+			.propagation = append(&end, c->mounts[i].propagation),
+			.readonly = c->mounts[i].readonly,
+		};
+	made->labels = labels;
+	made->mounts = mounts;
+	return made;
 }

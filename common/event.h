@@ -182,13 +182,14 @@ struct container_def {
 
 /* Bytes of all texts. */
 size_t container_def_bytes(const struct container_def *c);
+/* All of it in one block, for free(); NULL without memory. */
+struct container_def *container_def_copy(const struct container_def *c);
 
 #define PROCESS_ARGS_TRUNCATED	    1
 #define PROCESS_ENV_TRUNCATED	    2
 #define PROCESS_EXE_TRUNCATED	    4
 #define PROCESS_CWD_TRUNCATED	    8
 #define PROCESS_ENDPOINTS_TRUNCATED 16
-#define PROCESS_EXE_RAW_TRUNCATED   32
 
 #define LOGINUID_NONE UINT32_MAX
 

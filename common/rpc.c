@@ -29,6 +29,8 @@ struct rpc_client {
 	char *target;
 	char *server_name; /* NULL: the target's host */
 	struct tls_files files;
+	bool local; /* a UNIX socket, without TLS */
+	size_t max_bytes;
 };
 
 /* What gRPC has to say is for its developers; people get a sentence from rpc_client_explain. */
@@ -70,7 +72,8 @@ static grpc_arg int_arg(const char *key, int value)
 
 static grpc_channel *new_channel(const struct rpc_client *c)
 {
-	grpc_channel_credentials *creds = credentials(&c->files);
+	grpc_channel_credentials *creds = c->local ? grpc_insecure_credentials_create() :
+						     credentials(&c->files);
 	grpc_channel *channel;
 	grpc_arg list[] = {
 		int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
@@ -78,7 +81,7 @@ static grpc_channel *new_channel(const struct rpc_client *c)
 		int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
 		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
 		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_WAIT_MS),
-		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)WIRE_MESSAGE_MAX),
+		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)c->max_bytes),
 		int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, (int)WIRE_MESSAGE_MAX),
 		int_arg(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0),
 		{.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG},
@@ -111,12 +114,28 @@ int rpc_client_new(const char *target, const char *server_name, const struct tls
 		return r;
 	if (!c)
 		return err_set(e, -ENOMEM, "cannot connect to %s: out of memory", target);
+	c->max_bytes = WIRE_MESSAGE_MAX;
 	c->target = copy(target);
 	c->server_name = copy(server_name);
 	c->files = (struct tls_files){copy(files->ca), copy(files->cert), copy(files->key)};
 	c->channel = new_channel(c);
 	if (!c->channel)
 		return err_set(e, -EINVAL, "cannot connect to %s: gRPC does not accept our certificates", target);
+	*ret_client = take_ptr(c);
+	return 0;
+}
+
+int rpc_client_new_local(const char *path, size_t max_bytes, struct rpc_client **ret_client, struct err *e)
+{
+	_cleanup_(rpc_client_freep) struct rpc_client *c = calloc(1, sizeof(*c));
+
+	if (!c || asprintf(&c->target, "unix:%s", path) < 0)
+		return err_set(e, -ENOMEM, "cannot connect to %s: out of memory", path);
+	c->local = true;
+	c->max_bytes = max_bytes;
+	c->channel = new_channel(c);
+	if (!c->channel)
+		return err_set(e, -EINVAL, "cannot connect to %s", path);
 	*ret_client = take_ptr(c);
 	return 0;
 }
@@ -168,7 +187,7 @@ int rpc_client_explain(const struct rpc_client *c, int status, const char *text,
 
 	if (status == GRPC_STATUS_OK)
 		return 0;
-	if (status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_DEADLINE_EXCEEDED)
+	if (!c->local && (status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_DEADLINE_EXCEEDED))
 		r = tls_diagnose(c->target, c->server_name, &c->files, DIAGNOSE_TIMEOUT_MS, e);
 	if (r < 0)
 		return r;
@@ -276,7 +295,7 @@ static void unary_done(struct unary *u)
 
 static int unary_result(const struct rpc_client *c, struct unary *u, struct bytes *ret_reply, struct err *e)
 {
-	_cleanup_buf_ struct buf reply = buf_with_max(WIRE_MESSAGE_MAX);
+	_cleanup_buf_ struct buf reply = buf_with_max(c->max_bytes);
 	char *text = grpc_slice_to_c_string(u->details);
 	int r = rpc_client_explain(c, u->status, text, e);
 
@@ -364,7 +383,7 @@ int rpc_stream_open(struct rpc_client *c, const char *method, struct rpc_stream 
 
 	if (!s)
 		return err_set(e, -ENOMEM, "%s: out of memory", c->target);
-	s->in = buf_with_max(WIRE_MESSAGE_MAX);
+	s->in = buf_with_max(c->max_bytes);
 	s->details = grpc_empty_slice();
 	grpc_metadata_array_init(&s->initial);
 	grpc_metadata_array_init(&s->trailing);

@@ -1,5 +1,5 @@
-/* A client of nightjar.v1 over mTLS: what the uplink and the command line share. One connection,
- * used by one thread. Wraps the gRPC C core so that nobody else on the client side includes it.
+/* A client of nightjar.v1 over mTLS: what the uplink and the command line share; and of a server behind a
+ * UNIX socket. One connection, used by one thread. Wraps the gRPC C core so that nobody else on the client side includes it.
  *
  * rpc_init once in main after every fork; rpc_done at the end. */
 #pragma once
@@ -23,6 +23,10 @@ struct rpc_client;
 /* target "HOST:PORT"; server_name: what the server's certificate must carry, NULL: HOST. */
 int rpc_client_new(const char *target, const char *server_name, const struct tls_files *files,
 		   struct rpc_client **ret_client, struct err *e) must_check;
+/* A server on this machine, at a UNIX socket: no certificates, the file's owner is trusted for who
+ * answers, and for nothing that it says. Messages of at most max_bytes are taken in. */
+int rpc_client_new_local(const char *path, size_t max_bytes, struct rpc_client **ret_client,
+			 struct err *e) must_check;
 void rpc_client_free(struct rpc_client *c); /* cancels what is open; NULL allowed */
 
 /* One request, one answer; waits at most timeout_ms. *ret_reply is malloc'ed (empty: may be NULL). On failure negative

@@ -27,6 +27,7 @@
 #include "common/tls13.h"
 #include "node-agent/batch.h"
 #include "node-agent/capture.h"
+#include "node-agent/enrich.h"
 #include "node-agent/footprint.h"
 #include "node-agent/privilege.h"
 #include "node-agent/uplink.h"
@@ -54,6 +55,7 @@ struct agent {
 	struct spool *spool;
 	struct batch *batch;
 	struct uplink *uplink;
+	struct enrich *enrich;
 	struct mail mail;
 	int epoll_fd, signal_fd, mail_fd;
 	bool stopping;
@@ -284,12 +286,17 @@ static struct timespec until_next(const struct agent *a)
 	return (struct timespec){.tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC)};
 }
 
+struct ready {
+	bool mail;
+	bool answers; /* of the container runtime */
+};
+
 /* Waits, and tells which descriptors are ready. The clock is read here, once. */
-static int wait_events(struct agent *a, bool *ret_mail, struct err *e)
+static int wait_events(struct agent *a, struct ready *ret_ready, struct err *e)
 {
-	struct epoll_event events[3];
+	struct epoll_event events[4];
 	struct timespec timeout = until_next(a);
-	int n = epoll_pwait2(a->epoll_fd, events, 3, &timeout, NULL);
+	int n = epoll_pwait2(a->epoll_fd, events, 4, &timeout, NULL);
 
 	if (n < 0 && errno != EINTR)
 		return err_set(e, -errno, "cannot wait for events: %s", strerror(errno));
@@ -298,23 +305,26 @@ static int wait_events(struct agent *a, bool *ret_mail, struct err *e)
 		if (events[i].data.fd == a->signal_fd)
 			take_signal(a);
 		else if (events[i].data.fd == a->mail_fd)
-			*ret_mail = true;
+			ret_ready->mail = true;
+		else if (a->enrich && events[i].data.fd == enrich_fd(a->enrich))
+			ret_ready->answers = true;
 	}
 	return 0;
 }
 
 static int turn(struct agent *a, struct err *e)
 {
-	bool mail = false;
-	int r = wait_events(a, &mail, e);
+	struct ready ready = {0};
+	int r = wait_events(a, &ready, e);
 
 	if (r < 0)
 		return r;
 	if (a->now_ns - a->tick_ns >= TICK_NS)
 		tick(a);
 	r = capture_records(a, on_event, e);
-	if (r >= 0 && mail)
+	if (r >= 0 && ready.mail)
 		r = read_mail(a, e);
+	enrich_turn(a->enrich, ready.answers, a->now_ns);
 	end_turn(a);
 	return r;
 }
@@ -453,8 +463,23 @@ static int build_uplink(struct agent *a, struct err *e)
 	return r < 0 ? r : uplink_start(a->uplink, e);
 }
 
+static int build_enrich(struct agent *a, struct err *e)
+{
+	const struct enrich_config config = {
+		.socket = a->settings->cri_socket,
+		.containers = capture_containers(a->capture),
+		.batch = a->batch,
+	};
+	int r = enrich_new(&config, &a->enrich, e);
+
+	if (r == 0 && enrich_fd(a->enrich) >= 0)
+		r = watch(a, enrich_fd(a->enrich));
+	return r;
+}
+
 static void unbuild(struct agent *a)
 {
+	enrich_free(a->enrich);
 	if (a->uplink) {
 		uplink_stop(a->uplink, 0);
 		uplink_free(a->uplink);
@@ -505,6 +530,8 @@ int agent_run(const struct agent_settings *settings, char **argv, struct err *e)
 	if (r >= 0)
 		r = build_uplink(&a, e);
 	if (r >= 0)
+		r = build_enrich(&a, e);
+	if (r >= 0)
 		log_info("capture is live");
 	while (r >= 0 && !a.stopping)
 		r = turn(&a, e);
@@ -553,8 +580,8 @@ static void report_losses(struct agent *a)
 
 static int print_turn(struct agent *a, struct err *e)
 {
-	bool mail = false;
-	int r = wait_events(a, &mail, e);
+	struct ready ready = {0};
+	int r = wait_events(a, &ready, e);
 
 	if (r >= 0)
 		r = capture_records(a, print_event, e);

@@ -11,6 +11,7 @@ struct batch {
 	struct wire_encoder *enc;
 	bool open;
 	uint32_t event_count;
+	bool has_containers; /* the open batch defines some though no event needs them */
 	uint64_t opened_ns;
 	uint64_t closed_ns; /* the last one */
 	uint64_t due_ns;    /* when the schedule would have the next one */
@@ -105,6 +106,7 @@ static void begin(struct batch *b, uint64_t now_ns)
 	b->open = true;
 	b->opened_ns = now_ns;
 	b->event_count = 0;
+	b->has_containers = false;
 	b->counts = (struct spool_counts){0};
 }
 
@@ -185,9 +187,24 @@ void batch_add(struct batch *b, const struct event *event, uint64_t now_ns)
 		close_batch(b, now_ns);
 }
 
+/* One that is lost here comes with the next epoch. */
+void batch_add_container(struct batch *b, const struct container_def *container, uint64_t now_ns)
+{
+	int r;
+
+	begin(b, now_ns);
+	r = wire_encode_container(b->enc, container);
+	if (r == -ENOSPC) {
+		close_batch(b, now_ns);
+		begin(b, now_ns);
+		r = wire_encode_container(b->enc, container);
+	}
+	b->has_containers |= r == 0;
+}
+
 static bool has_content(const struct batch *b)
 {
-	return (b->open && b->event_count > 0) || b->has_pending;
+	return (b->open && (b->event_count > 0 || b->has_containers)) || b->has_pending;
 }
 
 void batch_flush(struct batch *b, uint64_t now_ns)

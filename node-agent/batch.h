@@ -38,6 +38,8 @@ void batch_set_generation(struct batch *b, uint32_t generation);
 void batch_set_wall_offset(struct batch *b, int64_t wall_offset_ns);
 
 void batch_add(struct batch *b, const struct event *event, uint64_t now_ns);
+/* A container of which more is known now: the collector completes what it has been told before. */
+void batch_add_container(struct batch *b, const struct container_def *container, uint64_t now_ns);
 /* Counted, and reported with the next batch. */
 void batch_add_loss(struct batch *b, const struct loss *loss);
 /* The end of a turn: closes the batch if it is time. */

@@ -457,6 +457,11 @@ uint64_t capture_wait_ns(struct capture *c)
 	return merge_pending(c->merge) ? 0 : WAIT_NS;
 }
 
+struct containers *capture_containers(struct capture *c)
+{
+	return c->containers;
+}
+
 uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows)
 {
 	return probe_coverages(c->probe, ret_rows);

@@ -14,6 +14,7 @@
 #include "common/wire.h"
 
 struct capture;
+struct containers;
 
 struct capture_config {
 	const char *boot_id;
@@ -60,6 +61,9 @@ int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handl
  * later and under the same exec_id. Times are those of the snapshot; a process_def carries its own.
  * Returns how many processes there are. */
 int capture_snapshot(struct capture *c, capture_event_fn handle, void *ctx) must_check;
+
+/* Who processes belong to, for whoever learns more of it. Same thread. */
+struct containers *capture_containers(struct capture *c);
 
 /* Losses since the last call; fills at most max and returns how many. */
 uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max);

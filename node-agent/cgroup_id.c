@@ -157,3 +157,43 @@ bool cgroup_id_parse(const char *path, struct cgroup_id *ret_id)
 	*ret_id = id;
 	return true;
 }
+
+/* ---- the host ---- */
+
+/* Kinds of systemd units that processes run in. */
+static bool is_unit(struct span s)
+{
+	static const char *const kinds[] = {".service", ".scope", ".socket", ".mount", ".swap"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct span rest = s;
+
+		if (strip_suffix(&rest, kinds[i]) && rest.len > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_slice(struct span s)
+{
+	return strip_suffix(&s, ".slice") && s.len > 0;
+}
+
+struct bytes cgroup_id_workload(const char *path)
+{
+	struct bytes unit = {0}, slice = {0};
+	const char *at = path;
+
+	while (*at) {
+		struct span s = {at, strcspn(at, "/")};
+
+		if (is_unit(s))
+			unit = bytes_of(s.text, s.len);
+		else if (is_slice(s))
+			slice = bytes_of(s.text, s.len);
+		at += s.len + (at[s.len] == '/');
+	}
+	if (unit.len > 0)
+		return unit;
+	return slice.len > 0 ? slice : bytes_of_text(path);
+}

@@ -16,6 +16,9 @@
 
 #define SCAN_DEPTH 12
 #define PATH_SIZE  1024
+#define ID_LEN	   64
+/* Containers that are remembered as asked for: more than a node has at a time. */
+#define IDENTITIES_MAX 1024
 
 struct key {
 	uint64_t id;
@@ -26,53 +29,187 @@ struct entry {
 	struct container *container;
 };
 
+/* The runtime's answer, shared by the cgroups of a container. */
+struct known {
+	uint32_t refs;
+	struct container_def *told; /* one block */
+};
+
+/* By container_id. */
+struct identity {
+	struct known *known; /* NULL: not answered, or nothing runs there any more */
+	bool asked;
+};
+
 struct containers {
 	struct table *table;
+	struct table *identities;
 	struct container *host; /* for what has no name at all */
+	struct container *all;	/* that have a container_id */
+	uint32_t unasked;
 	const char *proc;
 	uint32_t v1_hierarchy; /* of the memory controller; 0: not mounted as v1 */
 	bool use_v1;
 };
 
+/* ---- what the runtime has told ---- */
+
+static struct known *known_ref(struct known *known)
+{
+	known->refs++;
+	return known;
+}
+
+static void known_unref(struct known *known)
+{
+	if (!known || --known->refs > 0)
+		return;
+	free(known->told);
+	free(known);
+}
+
+/* Cgroup and id are the container's own, and the pod's uid when the runtime has none. */
+static void attach(struct container *container, struct known *known)
+{
+	struct container_def *def = &container->def;
+	struct container_def full = *known->told;
+
+	full.container_id = def->container_id;
+	full.cgroup = def->cgroup;
+	if (!full.pod_uid[0])
+		full.pod_uid = def->pod_uid;
+	*def = full;
+	known_unref(container->known);
+	container->known = known_ref(known);
+}
+
+/* Leaves what the path tells. */
+static void detach(struct container *container)
+{
+	const struct cgroup_id *id = (const void *)container->text;
+	const char *path = container->text + sizeof(*id);
+
+	known_unref(container->known);
+	container->known = NULL;
+	container->def = (struct container_def){
+		.container_id = id->container_id,
+		.pod_uid = id->pod_uid,
+		.name = "",
+		.image = "",
+		.pod = "",
+		.namespace = "",
+		.cgroup = path,
+		.image_id = "",
+		.workload = path + strlen(path) + 1,
+	};
+}
+
+static void identity_gone(void *ctx, const void *key, void *record)
+{
+	struct containers *c = ctx;
+	struct identity *identity = record;
+
+	(void)key;
+	known_unref(identity->known);
+	c->unasked -= !identity->asked;
+}
+
+static struct identity *identity_of(struct containers *c, const char *container_id)
+{
+	bool is_new;
+	struct identity *identity = table_put(c->identities, container_id, &is_new);
+
+	c->unasked += is_new;
+	return identity;
+}
+
+/* Nothing runs in it any more: its identity forgets as well, and would be asked for again. */
+static void release(struct container *container)
+{
+	struct known *known = container->known;
+	struct identity *identity;
+
+	if (!known)
+		return;
+	identity = container->home ? table_peek(container->home->identities, container->def.container_id) : NULL;
+	if (identity && identity->known == known && known->refs == 2)
+		(void)table_remove(container->home->identities, container->def.container_id);
+	detach(container);
+}
+
+/* ---- containers ---- */
+
+static void unlink_container(struct container *container)
+{
+	if (!container->link)
+		return;
+	*container->link = container->next;
+	if (container->next)
+		container->next->link = container->link;
+}
+
+static void free_unused(struct container *container)
+{
+	if (container->users > 0 || container->listed)
+		return;
+	unlink_container(container);
+	free(container);
+}
+
 struct container *container_ref(struct container *container)
 {
-	container->refs++;
+	container->users++;
 	return container;
 }
 
 void container_unref(struct container *container)
 {
-	if (container && --container->refs == 0)
-		free(container);
+	if (!container || --container->users > 0)
+		return;
+	release(container);
+	free_unused(container);
 }
 
-/* NULL without memory. */
-static struct container *container_new(const char *path)
+static void link_container(struct containers *c, struct container *container)
+{
+	container->home = c;
+	container->next = c->all;
+	container->link = &c->all;
+	if (c->all)
+		c->all->link = &container->next;
+	c->all = container;
+}
+
+/* text: the id, the path, the workload. NULL without memory. */
+static struct container *container_new(struct containers *c, const char *path)
 {
 	size_t path_size = strlen(path) + 1;
 	struct cgroup_id id = {0};
-	struct container *made = calloc(1, sizeof(*made) + path_size + sizeof(id));
-	struct cgroup_id *kept;
+	bool contained = cgroup_id_parse(path, &id);
+	struct bytes workload = contained ? (struct bytes){0} : cgroup_id_workload(path);
+	struct container *made = calloc(1, sizeof(*made) + sizeof(id) + path_size + workload.len + 1);
 
 	if (!made)
 		return NULL;
-	(void)cgroup_id_parse(path, &id);
-	kept = (void *)made->text;
-	*kept = id;
+	memcpy(made->text, &id, sizeof(id));
 	memcpy(made->text + sizeof(id), path, path_size);
-	made->refs = 1;
-	made->def = (struct container_def){
-		.container_id = kept->container_id,
-		.pod_uid = kept->pod_uid,
-		.name = "",
-		.image = "",
-		.pod = "",
-		.namespace = "",
-		.cgroup = made->text + sizeof(id),
-		.image_id = "",
-		.workload = "",
-	};
+	if (workload.len > 0)
+		memcpy(made->text + sizeof(id) + path_size, workload.data, workload.len);
+	detach(made);
+	if (contained) {
+		link_container(c, made);
+		(void)identity_of(c, id.container_id);
+	}
 	return made;
+}
+
+/* The table lets go of it. */
+static void unlist(struct container *container)
+{
+	if (!container)
+		return;
+	container->listed = false;
+	free_unused(container);
 }
 
 static void forget(void *ctx, const void *key, void *record)
@@ -81,19 +218,20 @@ static void forget(void *ctx, const void *key, void *record)
 
 	(void)ctx;
 	(void)key;
-	container_unref(entry->container);
+	unlist(entry->container);
 }
 
 static struct entry *put(struct containers *c, uint32_t hierarchy, uint64_t id, const char *path)
 {
 	struct key key = {id, hierarchy};
-	struct container *made = container_new(path);
+	struct container *made = container_new(c, path);
 	struct entry *entry;
 
 	if (!made)
 		return NULL;
+	made->listed = true;
 	entry = table_put(c->table, &key, NULL);
-	container_unref(entry->container);
+	unlist(entry->container);
 	entry->container = made;
 	return entry;
 }
@@ -176,14 +314,23 @@ struct containers *containers_new(const char *root, const char *proc, uint32_t m
 		.capacity = max,
 		.gone = forget,
 	};
+	struct table_config identities = {
+		.key_size = ID_LEN,
+		.record_size = sizeof(struct identity),
+		.capacity = IDENTITIES_MAX,
+		.gone = identity_gone,
+		.ctx = c,
+	};
 
 	if (!c)
 		return NULL;
 	c->proc = proc;
-	c->host = container_new("");
+	c->host = container_new(c, "");
 	c->table = table_new(&config);
-	if (!c->table || !c->host)
+	c->identities = table_new(&identities);
+	if (!c->table || !c->identities || !c->host)
 		return NULL;
+	c->host->listed = true;
 	scan_all(c, root);
 	return take_ptr(c);
 }
@@ -193,7 +340,16 @@ void containers_free(struct containers *c)
 	if (!c)
 		return;
 	table_free(c->table);
-	container_unref(c->host);
+	if (c->host)
+		unlist(c->host);
+	while (c->all) { /* held by somebody who lives longer */
+		struct container *container = c->all;
+
+		unlink_container(container);
+		container->home = NULL;
+		container->link = NULL;
+	}
+	table_free(c->identities);
 	free(c);
 }
 
@@ -222,8 +378,92 @@ struct container *containers_get(struct containers *c, uint32_t hierarchy, uint6
 {
 	struct key key = {id, hierarchy};
 	struct entry *entry = table_get(c->table, &key);
+	struct container *found;
 
 	if (!entry)
 		entry = look_up(c, hierarchy, id, pid);
-	return container_ref(entry ? entry->container : c->host);
+	found = entry ? entry->container : c->host;
+	if (found->users == 0 && found->home) {
+		struct identity *identity = identity_of(c, found->def.container_id);
+
+		if (identity->known)
+			attach(found, identity->known);
+	}
+	return container_ref(found);
+}
+
+/* ---- questions and answers ---- */
+
+uint32_t containers_unasked(const struct containers *c)
+{
+	return c->unasked;
+}
+
+struct asking {
+	struct containers *containers;
+	bool (*ask)(void *ctx, const char *container_id);
+	void *ctx;
+};
+
+static bool ask_one(void *ctx, const void *key, void *record)
+{
+	struct asking *a = ctx;
+	struct identity *identity = record;
+	char id[ID_LEN + 1] = "";
+
+	if (identity->asked)
+		return true;
+	memcpy(id, key, ID_LEN);
+	if (!a->ask(a->ctx, id))
+		return false;
+	identity->asked = true;
+	return --a->containers->unasked > 0;
+}
+
+void containers_ask(struct containers *c, bool (*ask)(void *ctx, const char *container_id), void *ctx)
+{
+	struct asking a = {c, ask, ctx};
+
+	if (c->unasked > 0)
+		table_each(c->identities, ask_one, &a);
+}
+
+/* Keeps the answer under its id; the one before goes when its last container has the new one. */
+static struct known *remember(struct containers *c, struct container_def *told)
+{
+	struct known *known = calloc(1, sizeof(*known));
+	struct identity *identity;
+
+	if (!known) {
+		free(told);
+		return NULL;
+	}
+	known->told = told;
+	identity = identity_of(c, told->container_id);
+	c->unasked -= !identity->asked;
+	identity->asked = true;
+	known_unref(identity->known);
+	identity->known = known_ref(known);
+	return known;
+}
+
+const struct container_def *containers_resolve(struct containers *c, struct container_def *told)
+{
+	const struct container_def *seen = NULL;
+	struct known *known;
+
+	if (strlen(told->container_id) != ID_LEN) {
+		free(told);
+		return NULL;
+	}
+	known = remember(c, told);
+	if (!known)
+		return NULL;
+	for (struct container *at = c->all; at; at = at->next) {
+		if (at->users == 0 || strcmp(at->def.container_id, told->container_id) != 0)
+			continue;
+		attach(at, known);
+		seen = &at->def;
+	}
+	return seen;
 }

@@ -37,6 +37,9 @@ static const struct opt rows[] = {
 	 .help = "environment variables whose values are reported with an exec"},
 	{.key = "capture.open_names", .type = OPT_LIST, .offset = AT(open_names), .fallback = "",
 	 .help = "names of files whose opening is reported until the collector's policy arrives"},
+	{.key = "container.cri_socket", .type = OPT_TEXT, .offset = AT(cri_socket), .fallback = "auto",
+	 .help = "UNIX socket of the container runtime, which is asked for pods and images; auto: where runtimes "
+		 "have it; off: containers keep their ids only"},
 	{.key = "batch.events", .type = OPT_COUNT, .offset = AT(batch_events), .reloadable = true, .fallback = "1024",
 	 .min = 1, .max = 4096, .help = "events in a full batch"},
 	{.key = "batch.bytes", .type = OPT_SIZE, .offset = AT(batch_bytes), .reloadable = true, .fallback = "256KiB",

@@ -15,6 +15,7 @@ struct agent_settings {
 	uint64_t max_processes;
 	struct opt_list env_names;
 	struct opt_list open_names;
+	char *cri_socket;
 	uint64_t batch_events;
 	uint64_t batch_bytes;
 	uint64_t batch_interval_ns;

@@ -9,7 +9,6 @@
 
 #include <sys/types.h>
 
-#include "bpf/abi.h"
 #include "node-agent/capture.h"
 
 #define LIVE_DEADLINE_MS 10000
@@ -28,11 +27,6 @@ struct seen {
 	char args[4096]; /* joined by spaces */
 	char env[1024];
 	char path[256], raw_path[256];
-	char comm[16], exe_raw[256];
-	struct event_detail detail; /* of event; target is NULL or the one below */
-	struct process_def target;
-	char call[32], path2[256], raw_path2[256], text[256];
-	uint8_t data[NJ_DATA_MAX];
 };
 
 struct live {

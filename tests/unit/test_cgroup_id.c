@@ -111,6 +111,39 @@ static void every_beginning_of_a_path_is_safe(void **state)
 	}
 }
 
+static void the_host_s_workload_is_the_innermost_unit(void **state)
+{
+	static const struct {
+		const char *path, *workload;
+	} rows[] = {
+		{"", ""},
+		{"/", "/"},
+		{"/ci/job-77", "/ci/job-77"},
+		{"/.service", "/.service"},
+		{"/init.scope", "init.scope"},
+		{"/system.slice", "system.slice"},
+		{"/system.slice/nginx.service", "nginx.service"},
+		{"/system.slice/nginx.service/workers/1", "nginx.service"},
+		{"/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"},
+		{"/system.slice/ssh@7-10.0.0.1:22-10.0.0.2:999.service", "ssh@7-10.0.0.1:22-10.0.0.2:999.service"},
+		{"/system.slice/srv\\x2ddata.mount", "srv\\x2ddata.mount"},
+		{"/system.slice/docker.socket", "docker.socket"},
+		{"/user.slice/user-1000.slice", "user-1000.slice"},
+		{"/user.slice/user-1000.slice/session-3.scope", "session-3.scope"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/app-shell.scope", "app-shell.scope"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice", "user@1000.service"},
+		{"/machine.slice/vm.scope/libvirt/emulator", "vm.scope"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bytes got = cgroup_id_workload(rows[i].path);
+
+		if (!bytes_equal(got, bytes_of_text(rows[i].workload)))
+			fail_msg("'%s' is '%.*s'", rows[i].path, (int)got.len, (const char *)got.data);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +151,7 @@ int main(void)
 		cmocka_unit_test(every_shape_of_kubernetes_is_known),
 		cmocka_unit_test(static_pods_have_a_uid_without_dashes),
 		cmocka_unit_test(containers_without_kubernetes_are_known),
+		cmocka_unit_test(the_host_s_workload_is_the_innermost_unit),
 		cmocka_unit_test(every_beginning_of_a_path_is_safe),
 	};
 

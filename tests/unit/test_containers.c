@@ -191,6 +191,207 @@ static void one_that_was_pushed_out_comes_back_through_proc(void **state)
 	containers_free(c);
 }
 
+/* ---- what the runtime tells ---- */
+
+/* A block as cri_take hands it out. */
+static struct container_def *told(const char *id, const char *pod)
+{
+	static const struct container_label label = {"app", "web"};
+	const struct container_def def = {
+		.container_id = id,
+		.pod_uid = "",
+		.name = "web",
+		.image = "shop/web:7",
+		.pod = pod,
+		.namespace = "shop",
+		.cgroup = "",
+		.image_id = "",
+		.workload = "",
+		.labels = &label,
+		.label_count = 1,
+		.privileged = true,
+	};
+
+	return container_def_copy(&def);
+}
+
+struct asked {
+	uint32_t count, most;
+	char last[80];
+};
+
+static bool note(void *ctx, const char *container_id)
+{
+	struct asked *a = ctx;
+
+	if (a->count >= a->most)
+		return false;
+	a->count++;
+	(void)snprintf(a->last, sizeof(a->last), "%s", container_id);
+	return true;
+}
+
+static void an_answer_for_nobody_is_harmless(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+
+	assert_null(containers_resolve(c, told("short", "p")));
+	assert_null(containers_resolve(c, told(FULL_ID, "p")));
+	assert_null(containers_resolve(c, told(FULL_ID, "q")));
+	assert_int_equal(containers_unasked(c), 0);
+	containers_free(c);
+}
+
+static void each_container_is_asked_for_once(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct asked a = {.most = 0};
+
+	containers_made(c, 0, 41, "/system.slice/web.service");
+	assert_int_equal(containers_unasked(c), 0);
+	containers_made(c, 0, 42, LEAF);
+	containers_made(c, 0, 43, LEAF "/below");
+	assert_int_equal(containers_unasked(c), 1);
+	containers_ask(c, note, &a);
+	assert_int_equal(containers_unasked(c), 1);
+	a.most = 10;
+	containers_ask(c, note, &a);
+	assert_int_equal(a.count, 1);
+	assert_string_equal(a.last, FULL_ID);
+	assert_int_equal(containers_unasked(c), 0);
+	containers_made(c, 0, 42, LEAF);
+	assert_int_equal(containers_unasked(c), 0);
+	containers_ask(c, note, &a);
+	assert_int_equal(a.count, 1);
+	containers_free(c);
+}
+
+static void an_answer_reaches_all_cgroups_of_its_container_and_nobody_else(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct container *early, *below, *host, *late;
+	const struct container_def *seen;
+
+	containers_made(c, 0, 41, "/system.slice/web.service");
+	containers_made(c, 0, 42, LEAF);
+	containers_made(c, 0, 43, LEAF "/below");
+	early = containers_get(c, 0, 42, 0);
+	below = containers_get(c, 0, 43, 0);
+	host = containers_get(c, 0, 41, 0);
+	assert_string_equal(early->def.pod, "");
+	seen = containers_resolve(c, told(FULL_ID, "web-5d9"));
+	assert_non_null(seen);
+	assert_string_equal(seen->container_id, FULL_ID);
+	assert_string_equal(early->def.pod, "web-5d9");
+	assert_string_equal(early->def.cgroup, LEAF);
+	assert_string_equal(early->def.pod_uid, POD_ID);
+	assert_string_equal(early->def.labels[0].value, "web");
+	assert_true(early->def.privileged);
+	assert_string_equal(below->def.pod, "web-5d9");
+	assert_string_equal(below->def.cgroup, LEAF "/below");
+	assert_string_equal(host->def.pod, "");
+	assert_string_equal(host->def.workload, "web.service");
+	containers_made(c, 0, 44, LEAF "/another");
+	late = containers_get(c, 0, 44, 0);
+	assert_string_equal(late->def.pod, "web-5d9");
+	container_unref(early);
+	container_unref(below);
+	container_unref(host);
+	container_unref(late);
+	containers_free(c);
+}
+
+static void an_answer_that_comes_before_the_first_process_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct container *got;
+
+	containers_made(c, 0, 42, LEAF);
+	assert_null(containers_resolve(c, told(FULL_ID, "web-5d9")));
+	got = containers_get(c, 0, 42, 0);
+	assert_string_equal(got->def.pod, "web-5d9");
+	container_unref(got);
+	containers_free(c);
+}
+
+static void a_second_answer_replaces_the_first(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct container *got;
+
+	containers_made(c, 0, 42, LEAF);
+	got = containers_get(c, 0, 42, 0);
+	assert_non_null(containers_resolve(c, told(FULL_ID, "one")));
+	assert_non_null(containers_resolve(c, told(FULL_ID, "two")));
+	assert_string_equal(got->def.pod, "two");
+	container_unref(got);
+	containers_free(c);
+}
+
+/* What was told of the dead must not fill the memory of a node whose containers come and go. */
+static void details_go_with_the_last_process_and_are_asked_for_again(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct asked a = {.most = 10};
+	struct container *one, *two;
+
+	containers_made(c, 0, 42, LEAF);
+	one = containers_get(c, 0, 42, 0);
+	two = containers_get(c, 0, 42, 0);
+	containers_ask(c, note, &a);
+	assert_non_null(containers_resolve(c, told(FULL_ID, "web-5d9")));
+	container_unref(one);
+	assert_string_equal(two->def.pod, "web-5d9");
+	container_unref(two);
+	assert_int_equal(containers_unasked(c), 0);
+	one = containers_get(c, 0, 42, 0);
+	assert_string_equal(one->def.pod, "");
+	assert_int_equal(containers_unasked(c), 1);
+	container_unref(one);
+	containers_free(c);
+}
+
+static void whoever_outlives_the_table_keeps_its_container(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct container *held;
+
+	containers_made(c, 0, 42, LEAF);
+	held = containers_get(c, 0, 42, 0);
+	assert_non_null(containers_resolve(c, told(FULL_ID, "web-5d9")));
+	for (uint64_t id = 100; id < 140; id++)
+		containers_made(c, 0, id, "/other");
+	assert_string_equal(held->def.pod, "web-5d9");
+	containers_free(c);
+	assert_string_equal(held->def.pod, "web-5d9");
+	container_unref(held);
+}
+
+static void a_flood_of_containers_is_capped(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+
+	for (unsigned int i = 0; i < 5000; i++) {
+		char path[128], id[65];
+
+		(void)snprintf(id, sizeof(id), "%064x", i);
+		(void)snprintf(path, sizeof(path), "/k8s.io/%s", id);
+		containers_made(c, 0, 1000 + i, path);
+		if (i % 2)
+			assert_null(containers_resolve(c, told(id, "p")));
+	}
+	assert_true(containers_unasked(c) <= 1024);
+	containers_free(c);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -201,6 +402,14 @@ int main(void)
 		TEST(a_v1_hierarchy_that_the_kernel_does_not_number_is_not_used),
 		TEST(the_kernels_notice_names_a_new_one_and_other_hierarchies_are_left_out),
 		TEST(one_that_was_pushed_out_comes_back_through_proc),
+		TEST(an_answer_for_nobody_is_harmless),
+		TEST(each_container_is_asked_for_once),
+		TEST(an_answer_reaches_all_cgroups_of_its_container_and_nobody_else),
+		TEST(an_answer_that_comes_before_the_first_process_is_kept),
+		TEST(a_second_answer_replaces_the_first),
+		TEST(details_go_with_the_last_process_and_are_asked_for_again),
+		TEST(whoever_outlives_the_table_keeps_its_container),
+		TEST(a_flood_of_containers_is_capped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
