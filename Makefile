@@ -59,7 +59,7 @@ BIN := $(patsubst %,$(BUILD)/bin/%,$(if $(wildcard node-agent/main.c),nightjar-a
 	$(if $(wildcard collector/main.c),nightjar-collector) $(if $(wildcard tools/nightjar/main.c),nightjar))
 
 LIBS_COMMON := -lprotobuf-c -ljansson -lyaml -lxxhash -lzstd -lgrpc -lgpr -lssl -lcrypto
-LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz
+LIBS_AGENT := $(LIBS_COMMON) -lbpf -lelf -lz -lcap -lseccomp
 # The agent itself carries gRPC and abseil inside: 60 shared objects fewer is 3 MB of memory on every
 # node. Of common/ it takes what it uses. OpenSSL and the rest stay shared, so that updates reach it.
 GRPC_STATIC := $(filter-out -lssl -lcrypto -lz -ldl -lrt -latomic,$(shell pkg-config --static --libs-only-l grpc 2>/dev/null))
@@ -73,7 +73,7 @@ LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
 
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
-	libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
+	libcap-dev libseccomp-dev libjansson-dev libyaml-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
 	libcurl4-openssl-dev
 DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl python3 python3-pip \
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
