@@ -53,7 +53,7 @@ int act_add_text(__u32 type, __u64 user_address, __u32 max)
 	room = part_room(s, &pos);
 	if (!room)
 		return part_missing(s);
-	len = bpf_probe_read_user_str(room, max, (void *)user_address);
+	len = bpf_probe_read_user_str(room, bounded(max, 2 * NJ_RAW_MAX - 1), (void *)user_address);
 	if (len <= 0 || len > NJ_RAW_MAX)
 		return part_missing(s);
 	/* Full to the last byte: the text ends there, or goes on behind it. */
@@ -82,7 +82,7 @@ int act_add_data(__u32 type, __u64 user_address, __u32 len)
 		len = NJ_DATA_MAX;
 		record_of(s)->marks |= NJ_MARK_DATA_CUT;
 	}
-	if (bpf_probe_read_user(room, len, (void *)user_address))
+	if (bpf_probe_read_user(room, bounded(len, 2 * NJ_DATA_MAX - 1), (void *)user_address))
 		return part_missing(s);
 	return part_end(s, pos, type, len);
 }
@@ -96,8 +96,24 @@ int act_add_kernel(__u32 type, __u64 address, __u32 len)
 	if (!s || len == 0 || len > NJ_RAW_MAX)
 		return 0;
 	room = part_room(s, &pos);
-	if (!room || bpf_probe_read_kernel(room, len, (void *)address))
+	if (!room || bpf_probe_read_kernel(room, bounded(len, 2 * NJ_RAW_MAX - 1), (void *)address))
 		return part_missing(s);
+	return part_end(s, pos, type, len);
+}
+
+int act_add_scratch(__u32 type, __u32 start, __u32 len, __u32 cut)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+
+	if (!s || len == 0 || start >= NJ_PATH_MAX || len > SCRATCH_LAST - sizeof(struct nj_part))
+		return 0;
+	room = part_room(s, &pos);
+	if (!room || bpf_probe_read_kernel(room, bounded(len, SCRATCH_LAST - 1), s->path + bounded(start, NJ_PATH_MAX - 1)))
+		return part_missing(s);
+	if (cut)
+		record_of(s)->marks |= cut_mark(type);
 	return part_end(s, pos, type, len);
 }
 
@@ -135,7 +151,7 @@ int act_add_path(__u32 type, __u64 path_address)
 	room = part_room(s, &pos);
 	if (!room || len == 0 || len > NJ_PATH_MAX)
 		return part_missing(s);
-	if (bpf_probe_read_kernel(room, len, s->path + ((NJ_PATH_MAX - len) & (NJ_PATH_MAX - 1))))
+	if (bpf_probe_read_kernel(room, bounded(len, 2 * NJ_PATH_MAX - 1), s->path + ((NJ_PATH_MAX - len) & (NJ_PATH_MAX - 1))))
 		return part_missing(s);
 	if (found & PATH_CUT)
 		record_of(s)->marks |= cut_mark(type);

@@ -20,6 +20,8 @@ int act_add_text(__u32 type, __u64 user_address, __u32 max);
 int act_add_data(__u32 type, __u64 user_address, __u32 len);
 /* len bytes of kernel memory, at most NJ_RAW_MAX. */
 int act_add_kernel(__u32 type, __u64 address, __u32 len);
+/* Terminated text of len bytes in scratch.path; cut: some of it is missing. */
+int act_add_scratch(__u32 type, __u32 start, __u32 len, __u32 cut);
 /* Terminated text of kernel memory. */
 int act_add_kernel_text(__u32 type, __u64 address);
 /* The path of a struct path, as the current task sees it. */
@@ -73,7 +75,5 @@ static __always_inline void act_emit(struct scratch *s, struct nj_act *act, __u3
 	if (pos > SCRATCH_VAR)
 		return;
 	emit_head(&act->head, NJ_ACT, (__u16)(sizeof(*act) + pos));
-	act->head.window = s->window;
-	s->window = 0;
 	emit_record(act, sizeof(*act) + pos, class, haste);
 }

@@ -44,19 +44,23 @@ enum nj_program {
 	X(MKNOD, CHANGE, NJ_BIT(CHANGE))                            /* path, mode, device */ \
 	X(MKNODAT, CHANGE, NJ_BIT(CHANGE))                          /* dirfd, path, mode, device */ \
 	X(RENAME, CHANGE, NJ_BIT(CHANGE))                           /* old, new */ \
-	X(RENAMEAT, CHANGE, NJ_BIT(CHANGE))                         /* old dirfd, old, new dirfd, new, flags */ \
+	X(RENAMEAT, CHANGE, NJ_BIT(CHANGE))                         /* old dirfd, old, new dirfd, new */ \
+	X(RENAMEAT2, CHANGE, NJ_BIT(CHANGE))                        /* old dirfd, old, new dirfd, new, flags */ \
 	X(LINK, CHANGE, NJ_BIT(CHANGE))                             /* old, new */ \
 	X(LINKAT, CHANGE, NJ_BIT(CHANGE))                           /* old dirfd, old, new dirfd, new, flags */ \
 	X(SYMLINK, CHANGE, NJ_BIT(CHANGE))                          /* target, path */ \
 	X(SYMLINKAT, CHANGE, NJ_BIT(CHANGE))                        /* target, dirfd, path */ \
 	X(CHMOD, CHANGE, NJ_BIT(CHANGE))                            /* path, mode */ \
 	X(FCHMOD, CHANGE, NJ_BIT(CHANGE))                           /* descriptor, mode */ \
-	X(FCHMODAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, mode, flags */ \
+	X(FCHMODAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, mode */ \
+	X(FCHMODAT2, CHANGE, NJ_BIT(CHANGE))                        /* dirfd, path, mode, flags */ \
 	X(CHOWN, CHANGE, NJ_BIT(CHANGE))                            /* path, uid, gid */ \
+	X(LCHOWN, CHANGE, NJ_BIT(CHANGE))                           /* path, uid, gid */ \
 	X(FCHOWN, CHANGE, NJ_BIT(CHANGE))                           /* descriptor, uid, gid */ \
 	X(FCHOWNAT, CHANGE, NJ_BIT(CHANGE))                         /* dirfd, path, uid, gid, flags */ \
 	X(UTIME, CHANGE, NJ_BIT(CHANGE))                            /* path, times */ \
-	X(UTIMEAT, CHANGE, NJ_BIT(CHANGE))                          /* dirfd, path or NULL, times, flags */ \
+	X(FUTIMESAT, CHANGE, NJ_BIT(CHANGE))                        /* dirfd, path or NULL, times */ \
+	X(UTIMENSAT, CHANGE, NJ_BIT(CHANGE))                        /* dirfd, path or NULL, times, flags */ \
 	X(TRUNCATE, CHANGE, NJ_BIT(CHANGE))                         /* path, length */ \
 	X(FTRUNCATE, CHANGE, NJ_BIT(CHANGE))                        /* descriptor, length */ \
 	X(MOUNT, MOUNT, NJ_BIT(MOUNT))                              /* source, target, type, flags, data */ \
@@ -130,17 +134,17 @@ enum nj_act_number {
 	X(mkdir, 83, 39, NJ_NO, MKDIR) X(mkdirat, 258, 296, 34, MKDIRAT) \
 	X(mknod, 133, 14, NJ_NO, MKNOD) X(mknodat, 259, 297, 33, MKNODAT) \
 	X(rename, 82, 38, NJ_NO, RENAME) X(renameat, 264, 302, 38, RENAMEAT) \
-	X(renameat2, 316, 353, 276, RENAMEAT) X(link, 86, 9, NJ_NO, LINK) \
+	X(renameat2, 316, 353, 276, RENAMEAT2) X(link, 86, 9, NJ_NO, LINK) \
 	X(linkat, 265, 303, 37, LINKAT) X(symlink, 88, 83, NJ_NO, SYMLINK) \
 	X(symlinkat, 266, 304, 36, SYMLINKAT) X(chmod, 90, 15, NJ_NO, CHMOD) \
 	X(fchmod, 91, 94, 52, FCHMOD) X(fchmodat, 268, 306, 53, FCHMODAT) \
-	X(fchmodat2, 452, 452, 452, FCHMODAT) X(chown, 92, 182, NJ_NO, CHOWN) \
-	X(lchown, 94, 16, NJ_NO, CHOWN) X(fchown, 93, 95, 55, FCHOWN) \
+	X(fchmodat2, 452, 452, 452, FCHMODAT2) X(chown, 92, 182, NJ_NO, CHOWN) \
+	X(lchown, 94, 16, NJ_NO, LCHOWN) X(fchown, 93, 95, 55, FCHOWN) \
 	X(fchownat, 260, 298, 54, FCHOWNAT) X(chown32, NJ_NO, 212, NJ_NO, CHOWN) \
-	X(lchown32, NJ_NO, 198, NJ_NO, CHOWN) X(fchown32, NJ_NO, 207, NJ_NO, FCHOWN) \
+	X(lchown32, NJ_NO, 198, NJ_NO, LCHOWN) X(fchown32, NJ_NO, 207, NJ_NO, FCHOWN) \
 	X(utime, 132, 30, NJ_NO, UTIME) X(utimes, 235, 271, NJ_NO, UTIME) \
-	X(futimesat, 261, 299, NJ_NO, UTIMEAT) X(utimensat, 280, 320, 88, UTIMEAT) \
-	X(utimensat_time64, NJ_NO, 412, NJ_NO, UTIMEAT) X(truncate, 76, 92, 45, TRUNCATE) \
+	X(futimesat, 261, 299, NJ_NO, FUTIMESAT) X(utimensat, 280, 320, 88, UTIMENSAT) \
+	X(utimensat_time64, NJ_NO, 412, NJ_NO, UTIMENSAT) X(truncate, 76, 92, 45, TRUNCATE) \
 	X(truncate64, NJ_NO, 193, NJ_NO, TRUNCATE) X(ftruncate, 77, 93, 46, FTRUNCATE) \
 	X(ftruncate64, NJ_NO, 194, NJ_NO, FTRUNCATE) X(mount, 165, 21, 40, MOUNT) \
 	X(umount2, 166, 52, 39, UMOUNT) X(umount, NJ_NO, 22, NJ_NO, UMOUNT) \

@@ -22,13 +22,11 @@ enum {
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
-	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_ANY = 0,
 	BPF_F_NO_PREALLOC = 1,
-	BPF_F_MMAPABLE = 1024,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -42,9 +40,12 @@ enum {
 	X32_CALL_BIT = 0x40000000,
 
 	S_IFMT = 0170000,
+	S_IFDIR = 0040000,
 	S_IFSOCK = 0140000,
 	S_IFCHR = 0020000,
+	S_IFLNK = 0120000,
 	S_IFIFO = 0010000,
+	DCACHE_MOUNTED_BEFORE_ENUM = 0x00010000, /* of dentry.d_flags, until 6.10 */
 	PIPEFS_MAGIC = 0x50495045,
 	SOCKFS_MAGIC = 0x534F434B,
 
@@ -75,7 +76,17 @@ struct mount;
 struct task_struct;
 struct sock;
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node *next;
+	struct hlist_bl_node **pprev;
+};
+
 struct qstr {
+	__u32 hash;
 	__u32 len;
 	const unsigned char *name;
 };
@@ -101,9 +112,12 @@ struct inode {
 	__u32 i_rdev;
 	__u32 i_generation;
 	struct pipe_inode_info *i_pipe;
+	char *i_link; /* a link's text, where the file system keeps it in memory */
 };
 
 struct dentry {
+	unsigned int d_flags;
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -118,6 +132,8 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct list_head mnt_mounts; /* on it, in the order they were made */
+	struct list_head mnt_child;
 };
 
 struct path {
@@ -298,6 +314,10 @@ struct pt_regs {
 	unsigned long r10, r9, r8, bp, ax, bx, cx, dx, si, di, orig_ax;
 };
 
+struct bpf_raw_tracepoint_args {
+	__u64 args[1];
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -314,6 +334,11 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+};
+
+/* Constants before 6.10; the values have changed since. */
+enum dentry_flags {
+	DCACHE_MOUNTED = 0x7f,
 };
 
 /* The subsystem's index in css_set.subsys differs by kernel configuration. */

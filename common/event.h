@@ -71,10 +71,13 @@ enum event_kind {
 #define EVENT_MARK_PATH2_CUT  2
 #define EVENT_MARK_RAW_CUT    4	 /* a raw argument is longer than what is here */
 #define EVENT_MARK_DATA_CUT   8
-#define EVENT_MARK_RACED      16 /* descriptors are shared, and the object does not fit the argument */
+/* The object does not fit the argument, or what the call did to it: another thread was in between. */
+#define EVENT_MARK_RACED      16
 #define EVENT_MARK_IO_URING   32 /* submitted through io_uring */
 #define EVENT_MARK_COMPAT     64 /* a 32-bit system call */
 #define EVENT_MARK_UNREADABLE 128 /* an argument could not be read */
+/* A path could only be followed in part: the rest of it is as it was given, links and all. */
+#define EVENT_MARK_UNRESOLVED 256
 
 /* Values as in proto/nightjar/v1/event.proto and bpf/abi.h. */
 enum endpoint_kind {

@@ -100,6 +100,24 @@ static void join(const struct bytes *pieces, uint16_t count, char *ret_text, siz
 					(const char *)pieces[i].data);
 }
 
+static void copy_detail(struct seen *s, const struct event_detail *detail)
+{
+	s->detail = *detail;
+	s->event.detail = &s->detail;
+	(void)snprintf(s->call, sizeof(s->call), "%s", detail->call);
+	(void)snprintf(s->path2, sizeof(s->path2), "%s", detail->path2);
+	(void)snprintf(s->raw_path2, sizeof(s->raw_path2), "%s", detail->raw_path2);
+	(void)snprintf(s->text, sizeof(s->text), "%s", detail->text);
+	assert_true(detail->data.len <= sizeof(s->data));
+	if (detail->data.len)
+		memcpy(s->data, detail->data.data, detail->data.len);
+	s->detail.data.data = s->data;
+	if (!detail->target)
+		return;
+	s->target = *detail->target;
+	s->detail.target = &s->target;
+}
+
 static void copy(struct seen *s, const struct event *event)
 {
 	const struct process_def *p = event->process;
@@ -118,6 +136,7 @@ static void copy(struct seen *s, const struct event *event)
 	join(p->env, p->env_count, s->env, sizeof(s->env));
 	(void)snprintf(s->path, sizeof(s->path), "%s", event->file.path);
 	(void)snprintf(s->raw_path, sizeof(s->raw_path), "%s", event->raw_path);
+	copy_detail(s, event_detail(event));
 	if (!event->child)
 		return;
 	s->child_pid = event->child->pid;

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "bpf/abi.h"
 #include "node-agent/capture.h"
 
 #define LIVE_DEADLINE_MS 10000
@@ -26,7 +27,11 @@ struct seen {
 	char exe[256], cwd[256], cgroup[512], container_id[65], pod_uid[37];
 	char args[4096]; /* joined by spaces */
 	char env[1024];
-	char path[256], raw_path[256];
+	char path[2048], raw_path[256];
+	struct event_detail detail; /* of event; target is NULL or the one below */
+	struct process_def target;
+	char call[32], path2[2048], raw_path2[256], text[256];
+	uint8_t data[NJ_DATA_MAX];
 };
 
 struct live {

@@ -174,17 +174,17 @@ static int make_pairs(void *arg)
 	(void)arg;
 	if (pipe(fds) < 0)
 		return 1;
-	copy = fcntl(fds[0], F_DUPFD_CLOEXEC, 40);
-	if (copy != 40 || dup2(fds[1], 1) != 1 || fcntl(fds[0], F_GETFD) < 0)
+	copy = fcntl(fds[0], F_DUPFD_CLOEXEC, 240);
+	if (copy != 240 || dup2(fds[1], 1) != 1 || fcntl(fds[0], F_GETFD) < 0)
 		return 2;
-	if (dup3(fds[1], 41, O_CLOEXEC) != 41)
+	if (dup3(fds[1], 241, O_CLOEXEC) != 241)
 		return 3;
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0;
 }
 
 static void pipes_socket_pairs_and_copies_of_them_are_reported(void **state)
 {
-	static const int old_to_new[][2] = {{0, 40}, {1, 1}, {1, 41}};
+	static const int old_to_new[][2] = {{0, 240}, {1, 1}, {1, 241}};
 	pid_t pid = live_run(&live, make_pairs, NULL);
 	const struct seen *pipe, *pair;
 	size_t pairs = 0, copies = 0;
