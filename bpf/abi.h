@@ -29,6 +29,7 @@ enum nj_record_type {
 	NJ_PIPE = 9,
 	NJ_CGROUP = 11,
 	NJ_ACT = 12,
+	NJ_REPEAT = 13,
 	NJ_TYPE_MAX
 };
 
@@ -60,6 +61,10 @@ enum nj_class {
 
 /* What an act was: values of nightjar.v1.EventKind. */
 enum nj_kind {
+	NJ_KIND_CONNECT = 4,
+	NJ_KIND_LISTEN = 7,
+	NJ_KIND_ACCEPT = 8,
+	NJ_KIND_OPEN = 9,
 	NJ_KIND_CRED = 12,
 	NJ_KIND_EXEC_FAILED = 13,
 	NJ_KIND_UNLINK = 14,
@@ -117,6 +122,7 @@ struct nj_head {
 	__u64 cgroup;	  /* kernfs id */
 	__u32 hierarchy;  /* cgroup hierarchy of that id, 0 is v2 */
 	__u32 generation; /* policy generation under which it was captured */
+	__u64 window;	  /* that it opened: the id in struct nj_window; 0 none */
 };
 
 enum nj_endpoint_kind {
@@ -160,17 +166,32 @@ struct nj_endpoint {
 	__u8 remote_ip[16];
 };
 
+/* Inode numbers; pid is the one that children are born into. */
+struct nj_namespaces {
+	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
+};
+
+#define NJ_COMM_SIZE 16 /* with the final NUL */
+
+/* What may have changed since the parent's exec; the rest is the parent's. */
 struct nj_fork {
 	struct nj_head head; /* task: the parent */
 	struct nj_task child;
 	__u32 child_uid;
-	__u32 pad;
+	__u32 session; /* as in struct nj_exec, and so the rest */
+	__u32 tty;
+	__u32 pgid;
+	__u32 vpid;
+	__u32 vpgid;
+	struct nj_namespaces namespaces;
+	char comm[NJ_COMM_SIZE];
 };
 
 struct nj_creds {
-	__u32 uid, gid, euid, egid;
+	__u32 uid, gid, euid, egid, suid, sgid;
 	__u64 cap_effective;
 	__u64 cap_permitted;
+	__u64 cap_inheritable;
 };
 
 struct nj_file {
@@ -187,8 +208,14 @@ struct nj_file {
 #define NJ_EXE_TRUNCATED  4
 #define NJ_CWD_TRUNCATED  8
 #define NJ_ENDPOINTS_CUT  16
+#define NJ_RAW_TRUNCATED  32
 
-/* Then: endpoints, exe path, cwd, argument area, environment area. */
+/* nj_exec.exe_flags: values of common/event.h's PROCESS_EXE_*. */
+#define NJ_EXE_WRITABLE 1
+#define NJ_EXE_UPPER	2
+#define NJ_EXE_MEMFD	4
+
+/* Then: endpoints, exe path, cwd, the file name as it was given, argument area, environment area. */
 struct nj_exec {
 	struct nj_head head;
 	struct nj_task parent;
@@ -198,12 +225,21 @@ struct nj_exec {
 	__u32 session; /* pid of the session leader */
 	__u32 tty;     /* device number of the controlling terminal, 0 none */
 	__u32 flags;   /* NJ_*_TRUNCATED, NJ_ENDPOINTS_CUT */
+	__u32 pgid;
+	__u32 vpid; /* as the process's own pid namespace numbers it; vpgid 0: its leader is outside */
+	__u32 vpgid;
+	__u32 exe_flags; /* NJ_EXE_* */
+	__u64 exe_ctime_ns; /* wall clock */
+	__u64 exe_mtime_ns;
+	struct nj_namespaces namespaces;
+	char comm[NJ_COMM_SIZE];
 	__u16 endpoints;
 	__u16 exe_len;
 	__u16 cwd_len;
+	__u16 raw_len;
 	__u16 args_len;
 	__u16 env_len;
-	__u16 pad[3];
+	__u16 pad[2];
 };
 
 struct nj_exit {
@@ -311,11 +347,6 @@ struct nj_part {
 	__u8 pad;
 };
 
-/* Inode numbers; pid is the one that children are born into. */
-struct nj_namespaces {
-	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
-};
-
 /* Then: path below the hierarchy's root. */
 struct nj_cgroup {
 	struct nj_head head; /* cgroup, hierarchy: the new one */
@@ -333,16 +364,86 @@ struct nj_cgroup {
 #define NJ_CALLS_MAX	  512  /* system call numbers */
 #define NJ_NAME_MAX	  64 /* of a path component in the policy */
 #define NJ_OPEN_NAMES_MAX 256
+#define NJ_PREFIX_MAX	  256 /* bytes of a path in the policy's trie, the most that a trie takes */
+#define NJ_PREFIXES_MAX	  256
+#define NJ_WORKLOADS_MAX  4096
 
 /* Key of the policy's map of names: padded with zeros, terminated. */
 struct nj_name {
 	char text[NJ_NAME_MAX];
 };
 
-/* Counted where it happens; one row per CPU. */
-struct nj_losses {
-	__u64 lost[NJ_CLASS_MAX]; /* records that found no room */
-	__u64 ownerless;	  /* accepted connections whose end nobody was named for */
+/* What makes two acts the same: all of it, compared byte by byte. What a kind does not have is 0. */
+struct nj_key {
+	struct nj_task task;
+	__u64 device;
+	__u64 inode;	/* of the file; of a socket or pipe its id */
+	__u64 raw_hash; /* of the argument, novelty_hash */
+	__u64 flags;	/* of open(2), or what else tells acts of the kind apart */
+	__u32 generation; /* of the inode */
+	__u16 kind;	  /* enum nj_kind */
+	__u8 class;	  /* enum nj_class */
+	__u8 family;	  /* of the address */
+	__u8 remote_ip[16];
+	__u16 remote_port;
+	__u16 pad;
+	__s32 result; /* -errno, 0 for success: descriptors and byte counts differ from act to act */
+};
+
+/* An act that was reported (or found to be not wanted), and how often it came again since. Written
+ * by the programs, one CPU's slots by that CPU alone; read by the agent, which maps them. The id is
+ * 0 while the rest is being changed, and never comes again: serial << 16 | slot. */
+struct nj_window {
+	__u64 id;
+	__u64 opened_ns; /* 0: over, whatever the time */
+	__u64 first_ns;	 /* of the acts that came again */
+	__u64 last_ns;
+	__u64 count;
+	__u32 policy; /* generation in force when it was opened; over with it */
+	__u32 unwanted; /* nothing was reported, nothing is counted */
+	struct nj_key key;
+};
+
+/* A window whose slot another act takes, or whose act came again after its time. */
+struct nj_repeat {
+	struct nj_head head; /* time: when this was written; window: which; task: of the key */
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 count;
+	struct nj_key key;
+};
+
+/* Counted where it happens; one row per CPU. For each class, when nothing is under way:
+ * seen = records that the agent took + suppressed + lost, and what is suppressed arrives as repeats. */
+struct nj_counts {
+	__u64 seen[NJ_CLASS_MAX];	/* acts that passed the filter */
+	__u64 suppressed[NJ_CLASS_MAX]; /* counted in a window instead of being reported */
+	__u64 lost[NJ_CLASS_MAX];	/* records that found no room */
+	__u64 ownerless; /* accepted connections whose end nobody was named for */
+};
+
+#define NJ_WANT_OPEN_ALL    1  /* every open */
+#define NJ_WANT_OPEN_WRITES 2  /* every open for writing */
+#define NJ_WANT_PREFIXES    4  /* opens below a path of the map of prefixes */
+#define NJ_WANT_PORTS	    8  /* messages of the ports in the map only */
+#define NJ_WANT_WORKLOADS   16 /* the map of workloads is not empty */
+
+/* Key of the policy's map of paths: a path with a '/' at its end, in bits as the trie wants it. */
+struct nj_prefix {
+	__u32 bits;
+	char text[NJ_PREFIX_MAX];
+};
+
+/* Key and value of the map of workloads: what differs for the processes of a cgroup. */
+struct nj_cgroup_key {
+	__u64 cgroup;
+	__u32 hierarchy;
+	__u32 pad;
+};
+
+struct nj_workload {
+	__u64 classes; /* instead of nj_settings.classes */
+	__u64 exact;   /* not 0: nothing is summed up */
 };
 
 /* What the agent changes while the programs run, by plain stores: a program that reads an old value
@@ -350,7 +451,10 @@ struct nj_losses {
 struct nj_settings {
 	__u32 own_tgid;	  /* the agent, as the first pid namespace numbers it */
 	__u32 generation; /* of the policy */
-	__u32 classes;	  /* bits 1 << enum nj_class */
+	__u64 classes;	  /* bits 1 << enum nj_class; of processes in no workload of the map */
+	__u64 each;	  /* classes of which nothing is summed up */
+	__u64 window_ns;  /* how long repeats of an act are counted */
+	__u32 flags;	  /* NJ_WANT_* */
 	__u32 pad;
 	/* What is done about a system call (enum nj_act_number of calls.h), by its number; nothing about
 	 * those of no wanted class. any_calls has a bit for each number of either table. */
@@ -389,24 +493,28 @@ struct nj_bell {
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct nj_bell) == 64, "abi");
-_Static_assert(sizeof(struct nj_settings) == 1616, "abi");
+_Static_assert(sizeof(struct nj_settings) == 1640, "abi");
 _Static_assert(sizeof(struct nj_task) == 16, "abi");
-_Static_assert(sizeof(struct nj_head) == 48, "abi");
+_Static_assert(sizeof(struct nj_head) == 56, "abi");
 _Static_assert(sizeof(struct nj_endpoint) == 64, "abi");
-_Static_assert(sizeof(struct nj_fork) == 72, "abi");
-_Static_assert(sizeof(struct nj_creds) == 32, "abi");
+_Static_assert(sizeof(struct nj_fork) == 144, "abi");
+_Static_assert(sizeof(struct nj_creds) == 48, "abi");
 _Static_assert(sizeof(struct nj_file) == 32, "abi");
-_Static_assert(sizeof(struct nj_exec) == 160, "abi");
-_Static_assert(sizeof(struct nj_exit) == 56, "abi");
+_Static_assert(sizeof(struct nj_exec) == 264, "abi");
+_Static_assert(sizeof(struct nj_exit) == 64, "abi");
 _Static_assert(sizeof(struct nj_owner) == 32, "abi");
-_Static_assert(sizeof(struct nj_tcp) == 120, "abi");
-_Static_assert(sizeof(struct nj_socket_call) == 120, "abi");
-_Static_assert(sizeof(struct nj_open) == 168, "abi");
-_Static_assert(sizeof(struct nj_dup) == 120, "abi");
-_Static_assert(sizeof(struct nj_pipe) == 176, "abi");
-_Static_assert(sizeof(struct nj_act) == 112, "abi");
+_Static_assert(sizeof(struct nj_tcp) == 128, "abi");
+_Static_assert(sizeof(struct nj_socket_call) == 128, "abi");
+_Static_assert(sizeof(struct nj_open) == 176, "abi");
+_Static_assert(sizeof(struct nj_dup) == 128, "abi");
+_Static_assert(sizeof(struct nj_pipe) == 184, "abi");
+_Static_assert(sizeof(struct nj_act) == 120, "abi");
 _Static_assert(sizeof(struct nj_part) == 4, "abi");
 _Static_assert(sizeof(struct nj_namespaces) == 32, "abi");
-_Static_assert(sizeof(struct nj_cgroup) == 56, "abi");
+_Static_assert(sizeof(struct nj_cgroup) == 64, "abi");
+_Static_assert(sizeof(struct nj_key) == 80, "abi");
+_Static_assert(sizeof(struct nj_window) == 128, "abi");
+_Static_assert(sizeof(struct nj_repeat) == 160, "abi");
+_Static_assert(sizeof(struct nj_prefix) == 260, "abi");
 _Static_assert(__builtin_offsetof(struct nj_head, task) == 16, "abi");
-_Static_assert(__builtin_offsetof(struct nj_exec, exe) == 96, "abi");
+_Static_assert(__builtin_offsetof(struct nj_exec, exe) == 120, "abi");

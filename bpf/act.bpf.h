@@ -75,5 +75,7 @@ static __always_inline void act_emit(struct scratch *s, struct nj_act *act, __u3
 	if (pos > SCRATCH_VAR)
 		return;
 	emit_head(&act->head, NJ_ACT, (__u16)(sizeof(*act) + pos));
+	act->head.window = s->window;
+	s->window = 0;
 	emit_record(act, sizeof(*act) + pos, class, haste);
 }

@@ -2,12 +2,25 @@
 #pragma once
 
 #include "bpf/call.bpf.h"
+#include "bpf/filter.bpf.h"
 
 static const __u8 program_of[NJ_ACT_MAX] = {
 #define ACT(name, program, classes) [NJ_ACT_##name] = NJ_PROGRAM_##program,
 	NJ_ACTS(ACT)
 #undef ACT
 };
+
+static const __u32 classes_of[NJ_ACT_MAX] = {
+#define ACT(name, program, classes) [NJ_ACT_##name] = (classes),
+	NJ_ACTS(ACT)
+#undef ACT
+};
+
+/* Where no workload has a policy of its own, what nobody wants has no act already. */
+static __always_inline bool should_drop_workload(__u32 act)
+{
+	return settings.flags & NJ_WANT_WORKLOADS && !(filter_classes() & classes_of[act]);
+}
 
 /* Most calls end at the first bitmap. */
 static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long result)
@@ -25,9 +38,12 @@ static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long 
 	act = call_act(nr, compat);
 	if (act == NJ_ACT_NONE || act >= NJ_ACT_MAX || should_drop_task((__u32)task->tgid))
 		return 0;
+	if (should_drop_workload(act))
+		return 0;
 	s = emit_scratch(SCRATCH_HOOK);
 	if (!s)
 		return 0;
+	s->window = 0;
 	s->call.nr = nr;
 	s->call.act = act;
 	s->call.compat = compat;

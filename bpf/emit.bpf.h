@@ -33,14 +33,38 @@ static __always_inline __u64 emit_flags(void *ring, enum emit_haste haste)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline void emit_lost(__u32 class)
+static __always_inline struct nj_counts *emit_counts(void)
 {
 	__u32 zero = 0;
-	struct nj_losses *row = bpf_map_lookup_elem(&losses, &zero);
 
-	/* An interrupt may count on the same CPU in between. */
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+/* An act that passed the filter. An interrupt may count on the same CPU in between. */
+static __always_inline void emit_seen(__u32 class)
+{
+	struct nj_counts *row = emit_counts();
+
+	if (row && class < NJ_CLASS_MAX)
+		__sync_fetch_and_add(&row->seen[class], 1);
+}
+
+static __always_inline void emit_lost(__u32 class)
+{
+	struct nj_counts *row = emit_counts();
+
 	if (row && class < NJ_CLASS_MAX)
 		__sync_fetch_and_add(&row->lost[class], 1);
+}
+
+/* The record that opened it was lost: whatever comes next is news. */
+static __always_inline void emit_void_window(__u64 id)
+{
+	__u32 slot = id & 0xffff;
+	struct nj_window *window = bpf_map_lookup_elem(&windows, &slot);
+
+	if (window && window->id == id)
+		window->opened_ns = 0;
 }
 
 static __always_inline struct scratch *emit_scratch(__u32 row)
@@ -81,13 +105,18 @@ static __always_inline void emit_head_owner(struct nj_head *head, __u8 type, __u
 	head->hierarchy = owner->hierarchy;
 }
 
-/* Copies a finished record out. */
+/* Copies a finished record, which begins with its head, out. */
 static __always_inline void emit_record(const void *record, __u32 size, __u32 class, enum emit_haste haste)
 {
+	const struct nj_head *head = record;
 	void *ring = emit_ring(class);
 
-	if (!ring || bpf_ringbuf_output(ring, (void *)record, size, emit_flags(ring, haste)))
-		emit_lost(class);
+	emit_seen(class);
+	if (ring && bpf_ringbuf_output(ring, (void *)record, size, emit_flags(ring, haste)) == 0)
+		return;
+	emit_lost(class);
+	if (head->window)
+		emit_void_window(head->window);
 }
 
 /* A zeroed record of fixed size in the ring itself, to be filled and submitted; NULL when there is
@@ -96,6 +125,7 @@ static __always_inline void emit_record(const void *record, __u32 size, __u32 cl
 	({                                                                                         \
 		void *ring_ = emit_ring(class);                                                    \
 		type *record_ = ring_ ? bpf_ringbuf_reserve(ring_, sizeof(type), 0) : NULL;        \
+		emit_seen(class);                                                                  \
 		if (record_)                                                                       \
 			__builtin_memset(record_, 0, sizeof(type));                                \
 		else                                                                               \

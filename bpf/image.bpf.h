@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bpf/emit.bpf.h"
+#include "bpf/exe.bpf.h"
 #include "bpf/fdinfo.bpf.h"
 #include "bpf/path.bpf.h"
 
@@ -20,6 +21,22 @@ static __always_inline __u32 image_append_user(struct scratch *s, __u32 pos, uns
 	if (bpf_probe_read_user(s->var + (pos & (SCRATCH_VAR - 1)), (__u32)len & (2 * max - 1), (void *)from))
 		return pos;
 	*ret_len = (__u16)len;
+	return pos + (__u32)len;
+}
+
+/* The file name as execve was given it, out of kernel memory. */
+static __always_inline __u32 image_append_raw(struct scratch *s, __u32 pos, struct nj_exec *exec, const char *name)
+{
+	long len;
+
+	if (pos >= SCRATCH_VAR)
+		return pos;
+	len = bpf_probe_read_kernel_str(s->var + (pos & (SCRATCH_VAR - 1)), NJ_RAW_MAX, name);
+	if (len <= 0 || len > NJ_RAW_MAX)
+		return pos;
+	if (len == NJ_RAW_MAX)
+		exec->flags |= NJ_RAW_TRUNCATED;
+	exec->raw_len = (__u16)len;
 	return pos + (__u32)len;
 }
 
@@ -53,8 +70,12 @@ static __always_inline __u32 image_fill(struct scratch *s, struct nj_exec *exec,
 	exec->loginuid = task->loginuid.val;
 	exec->session = task_session(task);
 	exec->tty = task_tty(task);
+	task_numbers(task, &exec->pgid, &exec->vpid, &exec->vpgid);
+	task_namespaces(task, &exec->namespaces);
+	bpf_probe_read_kernel(exec->comm, sizeof(exec->comm), &task->comm);
 	pos = image_append_endpoints(s, 0, exec, task, row);
 	path_file_info(exe, &exec->exe);
+	exe_info(exe, exec);
 	path = path_of(&exe->f_path, fs, row);
 	exec->flags |= path & PATH_CUT ? NJ_EXE_TRUNCATED : 0;
 	pos = path_append_resolved(s, pos, path, &exec->exe_len);

@@ -22,11 +22,13 @@ enum {
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_ANY = 0,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_MMAPABLE = 1024,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -48,6 +50,11 @@ enum {
 	DCACHE_MOUNTED_BEFORE_ENUM = 0x00010000, /* of dentry.d_flags, until 6.10 */
 	PIPEFS_MAGIC = 0x50495045,
 	SOCKFS_MAGIC = 0x534F434B,
+	OVERLAYFS_MAGIC = 0x794C7630,
+	S_IWUSR = 0200,
+	S_IWGRP = 0020,
+	S_IWOTH = 0002,
+	CAP_DAC_OVERRIDE = 1,
 
 	AF_UNIX = 1,
 	AF_INET = 2,
@@ -65,6 +72,8 @@ enum {
 	PTY_MASTER_MAJOR = 128,	    /* and the next seven */
 	PTY_SLAVE_MAJOR = 136,
 	PTY_MAJORS = 8,
+	PIDTYPE_TGID = 1,
+	PIDTYPE_PGID = 2,
 	PIDTYPE_SID = 3,
 	SIGNAL_GROUP_EXIT = 4,
 };
@@ -105,7 +114,7 @@ struct inode {
 	__u16 i_mode;
 	struct {
 		__u32 val;
-	} i_uid;
+	} i_uid, i_gid;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -187,6 +196,44 @@ struct net {
 	struct ns_common ns;
 };
 
+struct uts_namespace {
+	struct ns_common ns;
+};
+
+struct ipc_namespace {
+	struct ns_common ns;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct time_namespace {
+	struct ns_common ns;
+};
+
+struct cgroup_namespace {
+	struct ns_common ns;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
+	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
+	struct net *net_ns;
+	struct time_namespace *time_ns;
+	struct cgroup_namespace *cgroup_ns;
+};
+
 struct in6_addr {
 	__u8 bytes[16];
 };
@@ -255,9 +302,11 @@ struct css_set {
 
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
+	unsigned int level;
 	struct upid numbers[1];
 };
 
@@ -274,10 +323,15 @@ struct signal_struct {
 struct cred {
 	struct {
 		__u32 val;
-	} uid, gid, euid, egid;
+	} uid, gid, euid, egid, suid, sgid;
 	struct {
 		__u64 val;
-	} cap_permitted, cap_effective;
+	} cap_inheritable, cap_permitted, cap_effective;
+	struct user_namespace *user_ns;
+};
+
+struct linux_binprm {
+	const char *filename;
 };
 
 struct mm_struct {
@@ -302,7 +356,9 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 	const struct cred *cred;
+	char comm[16];
 	__u64 start_boottime;
 	__u64 self_exec_id;
 	struct {

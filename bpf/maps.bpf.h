@@ -22,7 +22,7 @@ struct call {
 	__u64 compat; /* 1: a 32-bit call */
 };
 
-#define SCRATCH_HEAD 256  /* the fixed part ends where the variable part begins */
+#define SCRATCH_HEAD 320  /* the fixed part ends where the variable part begins */
 #define SCRATCH_VAR  8192 /* a power of two, at least all variable parts of the largest record */
 #define SCRATCH_LAST 2048 /* room behind for the largest single part */
 
@@ -34,6 +34,9 @@ struct scratch {
 	char path[2 * NJ_PATH_MAX];			     /* path_resolve fills it from the right */
 	char raw[2 * NJ_RAW_MAX];
 	struct nj_name name;
+	struct nj_prefix prefix;
+	struct nj_key key; /* of novelty.bpf.h */
+	__u64 window;	   /* that the running act opened */
 	/* A count or position that changes in a loop: in memory the verifier does not follow its
 	 * values, which would otherwise multiply the paths to prove. */
 	volatile __u32 mark;
@@ -80,11 +83,11 @@ struct scratches_map {
 	__type(value, struct scratch);
 };
 
-struct losses_map {
+struct counts_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct nj_losses);
+	__type(value, struct nj_counts);
 };
 
 /* Lives and dies with the socket. */
@@ -115,6 +118,43 @@ struct open_names_map {
 	__type(value, __u8);
 };
 
+/* Paths below which opens are reported. */
+struct open_prefixes_map {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, NJ_PREFIXES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct nj_prefix);
+	__type(value, __u8);
+};
+
+/* A bit per remote port, 64 in a word. */
+struct ports_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536 / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+/* A hash and not the cgroups' own storage, which kernels before 6.2 do not have. Asked only while it
+ * holds something. */
+struct workloads_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NJ_WORKLOADS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct nj_cgroup_key);
+	__type(value, struct nj_workload);
+};
+
+/* Direct-mapped: the slots of CPU n begin at n * windows_per_cpu. The agent sets max_entries and maps
+ * it, so that it can close windows without a system call and in order with what it reports. */
+struct windows_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct nj_window);
+};
+
 /* What the dispatcher hands a system call to, by enum nj_program. The agent puts in those that loaded. */
 struct call_programs_map {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -126,7 +166,11 @@ struct call_programs_map {
 extern struct call_programs_map call_programs SEC(".maps");
 extern struct rings_map rings SEC(".maps");
 extern struct scratches_map scratches SEC(".maps");
-extern struct losses_map losses SEC(".maps");
+extern struct counts_map counts SEC(".maps");
 extern struct owners_map owners SEC(".maps");
 extern struct accepted_map accepted SEC(".maps");
 extern struct open_names_map open_names SEC(".maps");
+extern struct open_prefixes_map open_prefixes SEC(".maps");
+extern struct ports_map ports SEC(".maps");
+extern struct workloads_map workloads SEC(".maps");
+extern struct windows_map windows SEC(".maps");

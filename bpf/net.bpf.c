@@ -44,7 +44,7 @@ static __always_inline bool socket_owner(struct sock *sk, int new_state, __u64 c
  * by close(2). One that nobody accepted never had any, and the kernel's own servers are nobody. */
 static __always_inline void count_ownerless(const struct sock *sk, int old_state, int new_state)
 {
-	struct nj_losses *row;
+	struct nj_counts *row;
 	__u32 zero = 0;
 
 	if (new_state != TCP_CLOSE || old_state == TCP_CLOSE || should_drop_class(NJ_CLASS_SOCKET))
@@ -53,7 +53,7 @@ static __always_inline void count_ownerless(const struct sock *sk, int old_state
 		return;
 	if (BPF_CORE_READ_BITFIELD(sk, sk_kern_sock))
 		return;
-	row = bpf_map_lookup_elem(&losses, &zero);
+	row = bpf_map_lookup_elem(&counts, &zero);
 	if (row)
 		__sync_fetch_and_add(&row->ownerless, 1);
 }

@@ -18,13 +18,18 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	emit_head(&fork->head, NJ_FORK, sizeof(*fork));
 	task_identity(child, &fork->child);
 	fork->child_uid = child->cred->uid.val;
+	fork->session = task_session(child);
+	fork->tty = task_tty(child);
+	task_numbers(child, &fork->pgid, &fork->vpid, &fork->vpgid);
+	task_namespaces(child, &fork->namespaces);
+	bpf_probe_read_kernel(fork->comm, sizeof(fork->comm), &child->comm);
 	emit_submit(fork, NJ_CLASS_PROCESS, EMIT_LATER);
 	return 0;
 }
 
 /* Runs in the new image, after the other threads are gone: the current task is the leader. */
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task)
+int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	const struct mm_struct *mm = task->mm;
@@ -40,6 +45,7 @@ int BPF_PROG(process_exec, struct task_struct *task)
 		exec->flags |= NJ_ARGS_TRUNCATED;
 	if (mm->env_end - mm->env_start > NJ_ENV_MAX)
 		exec->flags |= NJ_ENV_TRUNCATED;
+	pos = image_append_raw(s, pos, exec, bprm->filename);
 	pos = image_append_user(s, pos, mm->arg_start, mm->arg_end, NJ_ARGS_MAX, &exec->args_len);
 	pos = image_append_user(s, pos, mm->env_start, mm->env_end, NJ_ENV_MAX, &exec->env_len);
 	if (pos > SCRATCH_VAR)

@@ -8,13 +8,17 @@
 extern const volatile __u32 ring_count;
 /* Containers sit in cgroup v1 only where v2's root holds everybody. */
 extern const volatile bool use_v1_cgroup;
+/* Slots in which acts are remembered, a power of two, and what their hashes begin with: not to be
+ * guessed by those who would like to collide. */
+extern const volatile __u32 windows_per_cpu;
+extern const volatile __u64 novelty_seed;
 
 extern struct nj_settings settings;
 extern struct nj_bell bell;
 
 static __always_inline bool should_drop_class(__u32 class)
 {
-	return !(settings.classes & (1U << class));
+	return !(settings.classes & (1ULL << class));
 }
 
 /* Our own acts would feed on themselves: sending an event is an event. */

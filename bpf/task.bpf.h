@@ -54,7 +54,10 @@ static __always_inline void task_creds(const struct task_struct *task, struct nj
 	ret_creds->gid = cred->gid.val;
 	ret_creds->euid = cred->euid.val;
 	ret_creds->egid = cred->egid.val;
+	ret_creds->suid = cred->suid.val;
+	ret_creds->sgid = cred->sgid.val;
 	/* A u64 since 6.3 and two u32 before, in the same eight bytes. */
+	bpf_core_read(&ret_creds->cap_inheritable, 8, &cred->cap_inheritable);
 	bpf_core_read(&ret_creds->cap_effective, 8, &cred->cap_effective);
 	bpf_core_read(&ret_creds->cap_permitted, 8, &cred->cap_permitted);
 }
@@ -64,6 +67,49 @@ static __always_inline __u32 task_session(const struct task_struct *task)
 	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]);
 
 	return pid ? (__u32)BPF_CORE_READ(pid, numbers[0].nr) : 0;
+}
+
+static __always_inline void task_upid(const struct pid *pid, __u32 level, struct upid *ret_upid)
+{
+	const void *numbers = (const void *)pid + bpf_core_field_offset(struct pid, numbers);
+	const void *at = numbers + level * bpf_core_type_size(struct upid);
+
+	bpf_probe_read_kernel(&ret_upid->nr, sizeof(ret_upid->nr), at + bpf_core_field_offset(struct upid, nr));
+	bpf_probe_read_kernel(&ret_upid->ns, sizeof(ret_upid->ns), at + bpf_core_field_offset(struct upid, ns));
+}
+
+/* The process group's number in the first pid namespace, and both numbers in the process's own. */
+static __always_inline void task_numbers(const struct task_struct *task, __u32 *ret_pgid, __u32 *ret_vpid,
+					 __u32 *ret_vpgid)
+{
+	const struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
+	const struct pid *group = BPF_CORE_READ(task, signal, pids[PIDTYPE_PGID]);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid own = {0}, leader = {0};
+
+	task_upid(pid, level, &own);
+	if (BPF_CORE_READ(group, level) >= level)
+		task_upid(group, level, &leader);
+	*ret_pgid = (__u32)BPF_CORE_READ(group, numbers[0].nr);
+	*ret_vpid = (__u32)own.nr;
+	*ret_vpgid = leader.ns == own.ns ? (__u32)leader.nr : 0;
+}
+
+/* A task that has ended has none of them: all 0. */
+static __always_inline void task_namespaces(const struct task_struct *task, struct nj_namespaces *ret_ns)
+{
+	const struct nsproxy *ns = task->nsproxy;
+
+	if (!ns)
+		return;
+	ret_ns->mnt = ns->mnt_ns->ns.inum;
+	ret_ns->pid = ns->pid_ns_for_children->ns.inum;
+	ret_ns->net = ns->net_ns->ns.inum;
+	ret_ns->user = task->cred->user_ns->ns.inum;
+	ret_ns->uts = ns->uts_ns->ns.inum;
+	ret_ns->ipc = ns->ipc_ns->ns.inum;
+	ret_ns->cgroup = ns->cgroup_ns->ns.inum;
+	ret_ns->time = ns->time_ns->ns.inum;
 }
 
 /* Device number of the controlling terminal, in the kernel's encoding; 0 none. */

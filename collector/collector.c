@@ -19,16 +19,15 @@
 #include "collector/api/reflection.h"
 #include "collector/deliver.h"
 #include "collector/ingest/session.h"
+#include "collector/policy_compile.h"
 #include "collector/sink/registry.h"
 #include "collector/worker.h"
 #include "common/clock.h"
 #include "common/ready.h"
 #include "common/tls13.h"
 
-#define POLICY_GENERATION 1
 #define STOP_MS		  1000 /* that streams have to end by themselves */
 #define FLUSH_TICKS	  10
-#define OPEN_NAMES_MAX	  256
 
 struct collector {
 	const struct options *o;
@@ -43,6 +42,7 @@ struct collector {
 	struct nodes *nodes;
 	struct journal *journal;
 	struct workers *workers;
+	struct policy *policy;
 	struct intake *intake;
 	struct sessions *sessions;
 	struct health *health;
@@ -163,29 +163,17 @@ static int build_detection(struct collector *c, struct err *e)
 	return workers_new(&config, &c->workers, e);
 }
 
-/* What a new agent is told to capture, as a CollectorMessage. */
-static int make_greeting(struct buf *out)
+/* What agents are told to capture. */
+static int build_policy(struct collector *c, struct err *e)
 {
-	static char *classes[] = {(char *)"file", (char *)"descriptor", (char *)"socket",
-				  (char *)"privilege"};
-	Nightjar__V1__CollectorMessage message = NIGHTJAR__V1__COLLECTOR_MESSAGE__INIT;
-	Nightjar__V1__Policy policy = NIGHTJAR__V1__POLICY__INIT;
-	const char *const *name = detect_open_names();
-	char *names[OPEN_NAMES_MAX];
-	uint8_t *room;
+	_cleanup_(freep) char *path = NULL;
+	int r = policy_compile(&c->o->capture, detect_registry(), &c->policy, e);
 
-	policy.generation = POLICY_GENERATION;
-	policy.classes = classes;
-	policy.n_classes = sizeof(classes) / sizeof(classes[0]);
-	policy.open_names = names;
-	for (; *name && policy.n_open_names < OPEN_NAMES_MAX; name++)
-		names[policy.n_open_names++] = (char *)(uintptr_t)*name;
-	message.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_POLICY;
-	message.policy = &policy;
-	room = buf_extend(out, nightjar__v1__collector_message__get_packed_size(&message));
-	if (room)
-		(void)nightjar__v1__collector_message__pack(&message, room);
-	return buf_error(out);
+	if (r < 0)
+		return r;
+	if (asprintf(&path, "%s/policy", c->o->data_dir) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	return policy_number(c->policy, path, e);
 }
 
 static int build_journal(struct collector *c, struct err *e)
@@ -216,7 +204,7 @@ static int build_ingest(struct collector *c, struct err *e)
 	if (r < 0)
 		return r;
 	c->nodes = nodes_new((uint32_t)c->o->nodes_max, c->metrics);
-	if (!c->nodes || make_greeting(&greeting) < 0)
+	if (!c->nodes || policy_pack_message(c->policy, &greeting) < 0)
 		return err_set(e, -ENOMEM, "no memory");
 	if (c->recorder)
 		recorder_describe(c->recorder, nodes_pack_hello, c->nodes);
@@ -277,9 +265,9 @@ static int build_listener(struct collector *c, struct err *e)
 
 int collector_new(const struct options *o, struct collector **ret_collector, struct err *e)
 {
-	static int (*const steps[])(struct collector *c, struct err *e) = {
-		build_files,	build_delivery, build_detection,
-		build_ingest,	build_services, build_listener,
+	static int (*const steps[])(struct collector * c, struct err * e) = {
+		build_files,  build_delivery, build_detection, build_policy,
+		build_ingest, build_services, build_listener,
 	};
 	struct collector *c = calloc(1, sizeof(*c));
 	size_t i;
@@ -380,6 +368,7 @@ void collector_free(struct collector *c)
 	intake_free(c->intake);
 	journal_close(c->journal);
 	nodes_free(c->nodes);
+	policy_free(c->policy);
 	recorder_free(c->recorder);
 	deliver_free(c->deliver);
 	registry_free(c->sinks);

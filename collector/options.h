@@ -3,9 +3,11 @@
 
 #include "collector/detect/detect.h"
 #include "collector/sink/sink_options.h"
+#include "common/capture_options.h"
 #include "common/optable.h"
 
 struct options {
+	struct capture_options capture;
 	char *cluster;
 	char *grpc_listen;
 	uint64_t grpc_connections;

@@ -71,6 +71,8 @@ int preflight_check(const struct options *o, uint64_t now_wall_ns, struct err *e
 	int r = check_set(o, e);
 
 	if (r == 0)
+		r = capture_options_check(&o->capture, e);
+	if (r == 0)
 		r = check_certificates(o, now_wall_ns, e);
 	return r == 0 ? check_data_dir(o, e) : r;
 }

@@ -10,6 +10,7 @@
 
 #include "collector/stage2.h"
 #include "collector/watermark.h"
+#include "common/capture_class.h"
 #include "common/log.h"
 #include "common/queue.h"
 #include "common/table.h"
@@ -18,9 +19,7 @@
 #define DEFINITIONS_MAX	  65536U /* as many as any encoder defines in an epoch */
 #define STAGE2_QUEUE	  4096U
 
-static const char *const class_names[] = {"other",	"process", "tcp",	"file",
-					  "descriptor", "socket",  "privilege", "cgroup"};
-#define CLASSES (sizeof(class_names) / sizeof(class_names[0]))
+#define CLASSES (CAPTURE_CLASS_MAX + 1U) /* and one for what this side does not know */
 
 struct decoder_key {
 	char cluster[NODE_CLUSTER_MAX];
@@ -166,12 +165,9 @@ static struct wire_decoder *find_decoder(struct workers *w, uint32_t shard, cons
 
 static size_t class_of(const char *name)
 {
-	size_t i;
+	int class = capture_class_find(name);
 
-	for (i = 1; i < CLASSES; i++)
-		if (strcmp(name, class_names[i]) == 0)
-			return i;
-	return 0;
+	return class < 0 ? CAPTURE_CLASS_MAX : (size_t) class;
 }
 
 static void count(struct workers *w, struct node *node, const struct wire_batch *batch)
@@ -298,8 +294,9 @@ static void register_counters(struct workers *w)
 	w->no_memory = metrics_counter(m, lost, "reason=\"no_memory\"", lost_help);
 	for (i = 0; i < LOSS_REASON_MAX * CLASSES; i++) {
 		j = i % CLASSES;
-		(void)snprintf(labels, sizeof(labels), "reason=\"%s\",class=\"%s\"",
-			       reasons[i / CLASSES], class_names[j]);
+		(void)snprintf(
+			labels, sizeof(labels), "reason=\"%s\",class=\"%s\"", reasons[i / CLASSES],
+			j < CAPTURE_CLASS_MAX ? capture_class_name((unsigned int)j) : "other");
 		w->losses[i / CLASSES][j] =
 			metrics_counter(m, "nightjar_agent_events_lost_total", labels,
 					"Events that agents have reported as lost.");

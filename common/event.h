@@ -193,6 +193,7 @@ struct container_def *container_def_copy(const struct container_def *c);
 #define PROCESS_EXE_TRUNCATED	    4
 #define PROCESS_CWD_TRUNCATED	    8
 #define PROCESS_ENDPOINTS_TRUNCATED 16
+#define PROCESS_EXE_RAW_TRUNCATED   32
 
 #define LOGINUID_NONE UINT32_MAX
 

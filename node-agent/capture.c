@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/sysinfo.h>
 
 #include "bpf/calls.h"
@@ -22,6 +23,9 @@
 #define RING_BYTES_FLOOR   (64UL << 10)
 #define CPU_RINGS_MAX	   32
 #define CONTAINERS_MAX	   4096
+/* 128 bytes each, mapped by both sides: 1 MiB at most. */
+#define WINDOWS_PER_CPU 1024
+#define WINDOWS_MAX	8192
 #define PROCESSES_DEFAULT  16384
 #define SEED_BYTES_MAX	   (64UL << 20)
 /* Ten turns a second cost an idle node nothing that can be measured. */
@@ -32,12 +36,9 @@
 #define WAKE_BURST	   25
 #define NAP_NS		   (2 * NS_PER_MS)
 
-#define ALL_CLASSES ((1U << NJ_CLASS_MAX) - 1)
+#define ALL_CLASSES ((1ULL << NJ_CLASS_MAX) - 1)
 /* Never narrowed: without them nothing else can be told apart. */
-#define FIXED_CLASSES (1U << NJ_CLASS_PROCESS | 1U << NJ_CLASS_TCP | 1U << NJ_CLASS_CGROUP)
-
-/* What the exits of system calls tell. */
-#define CALL_CLASSES (ALL_CLASSES & ~(FIXED_CLASSES | 1U << NJ_CLASS_CPU))
+#define FIXED_CLASSES (1ULL << NJ_CLASS_PROCESS | 1ULL << NJ_CLASS_TCP | 1ULL << NJ_CLASS_CGROUP)
 
 struct capture {
 	struct probe *probe;
@@ -73,8 +74,13 @@ static uint64_t power_of_two_below(uint64_t bytes)
  * share a ring above CPU_RINGS_MAX. */
 static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
 {
-	struct probe_config config = {.cpu_rings = cpus < CPU_RINGS_MAX ? cpus : CPU_RINGS_MAX};
+	struct probe_config config = {.cpu_rings = cpus < CPU_RINGS_MAX ? cpus : CPU_RINGS_MAX, .cpus = cpus};
 
+	if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
+		config.seed = clock_boot_ns();
+	config.windows_per_cpu = WINDOWS_PER_CPU;
+	while (config.windows_per_cpu * cpus > WINDOWS_MAX && config.windows_per_cpu > 1)
+		config.windows_per_cpu /= 2;
 	if (budget == 0)
 		budget = RING_BYTES_DEFAULT;
 	config.process_ring_bytes = power_of_two_below(budget / 4);
@@ -82,7 +88,7 @@ static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
 	return config;
 }
 
-static const uint32_t act_classes[NJ_ACT_MAX] = {
+static const uint64_t act_classes[NJ_ACT_MAX] = {
 #define ACT(name, program, classes) [NJ_ACT_##name] = (classes),
 	NJ_ACTS(ACT)
 #undef ACT
@@ -105,7 +111,7 @@ static uint64_t wanted_bits(const uint8_t acts[static 64], const uint8_t compat[
 
 /* The system calls of the wanted classes, by number. A number that is set to another act while programs
  * run is never read half written: it is one byte. */
-static void set_classes(struct nj_settings *settings, uint32_t classes)
+static void set_classes(struct nj_settings *settings, uint64_t classes)
 {
 	uint8_t acts[NJ_CALLS_MAX] = {0}, compat[NJ_CALLS_MAX] = {0};
 
@@ -123,7 +129,7 @@ static void set_classes(struct nj_settings *settings, uint32_t classes)
 	memcpy(settings->compat_acts, compat, sizeof(compat));
 }
 
-int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
+int capture_set_policy(struct capture *c, uint32_t generation, uint64_t classes,
 		       const char *const *open_names, struct err *e)
 {
 	struct nj_settings *settings = probe_settings(c->probe);
@@ -131,9 +137,10 @@ int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
 
 	if (r < 0)
 		return r;
+	classes = (classes & ALL_CLASSES) | FIXED_CLASSES;
 	settings->generation = generation;
-	set_classes(settings, (classes & ALL_CLASSES) | FIXED_CLASSES);
-	return probe_want_calls(c->probe, classes & CALL_CLASSES, e);
+	set_classes(settings, classes);
+	return probe_want(c->probe, classes, e);
 }
 
 static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
@@ -389,7 +396,7 @@ static int make_tables(struct capture *c, const struct capture_config *config, s
 static void leave_out_earlier_ends(struct capture *c)
 {
 	uint64_t missed[NJ_CLASS_MAX];
-	struct nj_losses kernel;
+	struct nj_counts kernel;
 
 	probe_losses(c->probe, &kernel, missed);
 	c->reported[LOSS_REASON_TABLE][NJ_CLASS_TCP] = kernel.ownerless;
@@ -489,7 +496,7 @@ uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max
 	struct loss_rows out = {ret_losses, 0, max};
 	uint64_t missed[NJ_CLASS_MAX];
 	struct proctable_stats stats;
-	struct nj_losses kernel;
+	struct nj_counts kernel;
 
 	probe_losses(c->probe, &kernel, missed);
 	proctable_stats(c->processes, &stats);

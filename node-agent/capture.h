@@ -71,7 +71,7 @@ uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max
 uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows);
 /* Replaces the names whose opening is reported, and which classes are captured (bits 1 << enum
  * nj_class); the generation is stamped on records from now on. */
-int capture_set_policy(struct capture *c, uint32_t generation, uint32_t classes,
+int capture_set_policy(struct capture *c, uint32_t generation, uint64_t classes,
 		       const char *const *open_names, struct err *e) must_check;
 
 /* What --probe prints: works without loading everything, needs root. 0 or negative. */

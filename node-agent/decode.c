@@ -140,9 +140,25 @@ static struct creds turn_creds(const struct nj_creds *from)
 		.gid = from->gid,
 		.euid = from->euid,
 		.egid = from->egid,
+		.suid = from->suid,
+		.sgid = from->sgid,
 		.cap_effective = from->cap_effective,
 		.cap_permitted = from->cap_permitted,
+		.cap_inheritable = from->cap_inheritable,
 	};
+}
+
+static struct namespaces turn_namespaces(const struct nj_namespaces *from)
+{
+	return (struct namespaces){from->mnt, from->pid, from->net,    from->user,
+				   from->uts, from->ipc, from->cgroup, from->time};
+}
+
+/* Terminated within the record by whoever wrote it; in any case here. */
+static void turn_comm(const char from[static NJ_COMM_SIZE], char *ret_comm)
+{
+	memcpy(ret_comm, from, NJ_COMM_SIZE - 1);
+	ret_comm[NJ_COMM_SIZE - 1] = '\0';
 }
 
 static void decode_fork(struct cursor *c, struct decoded *d)
@@ -153,6 +169,33 @@ static void decode_fork(struct cursor *c, struct decoded *d)
 		return;
 	d->kind = EVENT_KIND_FORK;
 	d->child = fork.child;
+	d->session = fork.session;
+	d->tty = (uint32_t)decode_device(fork.tty);
+	d->pgid = fork.pgid;
+	d->vpid = fork.vpid;
+	d->vpgid = fork.vpgid;
+	d->namespaces = turn_namespaces(&fork.namespaces);
+	turn_comm(fork.comm, d->comm);
+}
+
+static void turn_exec(const struct nj_exec *exec, struct decoded *d)
+{
+	d->kind = EVENT_KIND_EXEC;
+	d->parent = exec->parent;
+	d->creds = turn_creds(&exec->creds);
+	d->loginuid = exec->loginuid;
+	d->session = exec->session;
+	d->tty = (uint32_t)decode_device(exec->tty);
+	d->truncated = exec->flags;
+	d->exe_flags = exec->exe_flags;
+	d->exe_ctime_ns = exec->exe_ctime_ns;
+	d->exe_mtime_ns = exec->exe_mtime_ns;
+	d->pgid = exec->pgid;
+	d->vpid = exec->vpid;
+	d->vpgid = exec->vpgid;
+	d->namespaces = turn_namespaces(&exec->namespaces);
+	turn_comm(exec->comm, d->comm);
+	turn_file(&exec->exe, &d->file);
 }
 
 static void decode_exec(struct cursor *c, struct decoded *d)
@@ -161,14 +204,7 @@ static void decode_exec(struct cursor *c, struct decoded *d)
 
 	if (!take_fixed(c, &exec, sizeof(exec)))
 		return;
-	d->kind = EVENT_KIND_EXEC;
-	d->parent = exec.parent;
-	d->creds = turn_creds(&exec.creds);
-	d->loginuid = exec.loginuid;
-	d->session = exec.session;
-	d->tty = (uint32_t)decode_device(exec.tty);
-	d->truncated = exec.flags;
-	turn_file(&exec.exe, &d->file);
+	turn_exec(&exec, d);
 	for (uint16_t i = 0; i < exec.endpoints && !c->bad; i++) {
 		struct nj_endpoint ep;
 
@@ -177,6 +213,7 @@ static void decode_exec(struct cursor *c, struct decoded *d)
 	}
 	d->file.path = take_text(c, exec.exe_len);
 	d->cwd = take_text(c, exec.cwd_len);
+	d->exe_raw = take_text(c, exec.raw_len);
 	d->args = take_area(c, exec.args_len);
 	d->env = take_area(c, exec.env_len);
 }
@@ -268,12 +305,6 @@ static void decode_pipe(struct cursor *c, struct decoded *d)
 	add_endpoint(c, d, &pipe.ends[1]);
 }
 
-static struct namespaces turn_namespaces(const struct nj_namespaces *from)
-{
-	return (struct namespaces){from->mnt, from->pid, from->net,    from->user,
-				   from->uts, from->ipc, from->cgroup, from->time};
-}
-
 /* The structs among the parts. */
 static void take_struct(struct cursor *c, struct decoded *d, const struct nj_part *part)
 {
@@ -341,6 +372,7 @@ static void take_part(struct cursor *c, struct decoded *d)
 
 _Static_assert((int)NJ_KIND_MAX == (int)EVENT_KIND_MAX && (int)NJ_KIND_PRCTL == (int)EVENT_KIND_PRCTL, "abi");
 _Static_assert(NJ_MARK_UNREADABLE == EVENT_MARK_UNREADABLE && NJ_MARK_RACED == EVENT_MARK_RACED, "abi");
+_Static_assert(NJ_EXE_MEMFD == PROCESS_EXE_MEMFD && NJ_RAW_TRUNCATED == PROCESS_EXE_RAW_TRUNCATED, "abi");
 
 static void decode_act(struct cursor *c, struct decoded *d)
 {
@@ -394,6 +426,7 @@ static void decoded_init(struct decoded *d, const struct nj_head *head)
 	d->head = *head;
 	d->file.path = "";
 	d->cwd = "";
+	d->exe_raw = "";
 	d->raw_path = "";
 	d->cgroup_path = "";
 	d->old_fd = -1;

@@ -25,6 +25,16 @@ struct decoded {
 	uint32_t session;
 	uint32_t tty;
 	uint32_t truncated; /* PROCESS_*_TRUNCATED */
+	const char *exe_raw;
+	uint32_t exe_flags; /* PROCESS_EXE_* */
+	uint64_t exe_ctime_ns;
+	uint64_t exe_mtime_ns;
+	/* exec, fork (with session and tty) */
+	char comm[NJ_COMM_SIZE];
+	uint32_t pgid;
+	uint32_t vpid;
+	uint32_t vpgid;
+	struct namespaces namespaces;
 	/* open, dup */
 	const char *raw_path;
 	uint32_t flags;

@@ -1,19 +1,9 @@
 /* Classes of events; see event_class.h. */
 #include "node-agent/event_class.h"
 
-static const char *const names[NJ_CLASS_MAX] = {
-	[NJ_CLASS_PROCESS] = "process",	      [NJ_CLASS_TCP] = "tcp",
-	[NJ_CLASS_FILE] = "file",	      [NJ_CLASS_DESCRIPTOR] = "descriptor",
-	[NJ_CLASS_SOCKET] = "socket",	      [NJ_CLASS_PRIVILEGE] = "privilege",
-	[NJ_CLASS_CGROUP] = "cgroup",	      [NJ_CLASS_CHANGE] = "change",
-	[NJ_CLASS_MOUNT] = "mount",	      [NJ_CLASS_MESSAGE] = "message",
-	[NJ_CLASS_DNS] = "dns",		      [NJ_CLASS_PAYLOAD] = "payload",
-	[NJ_CLASS_EXEC_FAILED] = "exec_failed", [NJ_CLASS_NAMESPACE] = "namespace",
-	[NJ_CLASS_ACCESS] = "access",	      [NJ_CLASS_KERNEL] = "kernel",
-	[NJ_CLASS_MEMORY] = "memory",	      [NJ_CLASS_SIGNAL] = "signal",
-	[NJ_CLASS_SPLICE] = "splice",	      [NJ_CLASS_IO_URING] = "io_uring",
-	[NJ_CLASS_CPU] = "cpu",
-};
+#include "common/capture_class.h"
+
+_Static_assert(NJ_CLASS_MAX == CAPTURE_CLASS_MAX, "common/capture_class.c names other classes");
 
 /* Of kinds whose class does not depend on the socket. */
 static const uint8_t classes[EVENT_KIND_MAX] = {
@@ -83,5 +73,5 @@ enum nj_class event_class(const struct event *event)
 
 const char *event_class_name(enum nj_class class)
 {
-	return (unsigned int)class < NJ_CLASS_MAX ? names[class] : "unknown";
+	return capture_class_name((unsigned int)class);
 }

@@ -17,68 +17,72 @@
 
 /* How a program comes to run. */
 enum program_use {
-	USE_HOOK,	/* attached for good, in the order of the table */
-	USE_DISPATCHER, /* attached while a system call is wanted */
+	USE_HOOK,	/* attached while a class of it is wanted, in the order of the table */
 	USE_CALL,	/* behind the dispatcher, at its place in the map call_programs */
+	USE_DISPATCHER, /* attached while a system call is wanted */
 	USE_HAND,	/* by the agent itself */
 };
 
-/* A program, and the class that suffers without it. */
+/* A program behind the dispatcher serves the classes that its acts have in calls.h; of the others the
+ * classes stand here (bits 1 << enum nj_class). */
 static const struct {
 	const char *name;
-	uint32_t class;
 	enum program_use use;
+	uint64_t classes;
 	uint32_t place; /* enum nj_program, of USE_CALL */
 } programs[] = {
 	/* The end before the beginning: whoever is seen to begin is seen to end. */
-	{"process_exit", NJ_CLASS_PROCESS, USE_HOOK, 0},
-	{"process_exec", NJ_CLASS_PROCESS, USE_HOOK, 0},
-	{"process_fork", NJ_CLASS_PROCESS, USE_HOOK, 0},
-	{"tcp_state", NJ_CLASS_TCP, USE_HOOK, 0},
-	{"cgroup_made", NJ_CLASS_CGROUP, USE_HOOK, 0},
-	{"syscall_exit", NJ_CLASS_FILE, USE_DISPATCHER, 0},
-	{"call_file", NJ_CLASS_FILE, USE_CALL, NJ_PROGRAM_FILE},
-	{"call_change", NJ_CLASS_CHANGE, USE_CALL, NJ_PROGRAM_CHANGE},
-	{"call_descriptor", NJ_CLASS_DESCRIPTOR, USE_CALL, NJ_PROGRAM_DESCRIPTOR},
-	{"call_socket", NJ_CLASS_SOCKET, USE_CALL, NJ_PROGRAM_SOCKET},
-	{"call_privilege", NJ_CLASS_PRIVILEGE, USE_CALL, NJ_PROGRAM_PRIVILEGE},
-	{"seed_task", NJ_CLASS_PROCESS, USE_HAND, 0},
-	{"seed_sockets", NJ_CLASS_TCP, USE_HAND, 0},
-	{"selftest_own", NJ_CLASS_PROCESS, USE_HAND, 0},
-	{"walk_sample", NJ_CLASS_CHANGE, USE_HAND, 0},
+	{"process_exit", USE_HOOK, NJ_BIT(PROCESS), 0},
+	{"process_exec", USE_HOOK, NJ_BIT(PROCESS), 0},
+	{"process_fork", USE_HOOK, NJ_BIT(PROCESS), 0},
+	{"tcp_state", USE_HOOK, NJ_BIT(TCP), 0},
+	{"cgroup_made", USE_HOOK, NJ_BIT(CGROUP), 0},
+	{"syscall_exit", USE_DISPATCHER, 0, 0},
+	{"call_file", USE_CALL, 0, NJ_PROGRAM_FILE},
+	{"call_change", USE_CALL, 0, NJ_PROGRAM_CHANGE},
+	{"call_mount", USE_CALL, 0, NJ_PROGRAM_MOUNT},
+	{"call_descriptor", USE_CALL, 0, NJ_PROGRAM_DESCRIPTOR},
+	{"call_socket", USE_CALL, 0, NJ_PROGRAM_SOCKET},
+	{"call_message", USE_CALL, 0, NJ_PROGRAM_MESSAGE},
+	{"call_privilege", USE_CALL, 0, NJ_PROGRAM_PRIVILEGE},
+	{"call_namespace", USE_CALL, 0, NJ_PROGRAM_NAMESPACE},
+	{"call_access", USE_CALL, 0, NJ_PROGRAM_ACCESS},
+	{"call_kernel", USE_CALL, 0, NJ_PROGRAM_KERNEL},
+	{"call_memory", USE_CALL, 0, NJ_PROGRAM_MEMORY},
+	{"call_signal", USE_CALL, 0, NJ_PROGRAM_SIGNAL},
+	{"call_splice", USE_CALL, 0, NJ_PROGRAM_SPLICE},
+	{"call_exec", USE_CALL, 0, NJ_PROGRAM_EXEC},
+	{"call_io_uring", USE_CALL, 0, NJ_PROGRAM_IO_URING},
+	{"seed_task", USE_HAND, NJ_BIT(PROCESS), 0},
+	{"seed_sockets", USE_HAND, NJ_BIT(TCP), 0},
+	{"selftest_own", USE_HAND, NJ_BIT(PROCESS), 0},
+	{"walk_sample", USE_HAND, NJ_BIT(CHANGE), 0},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+_Static_assert(PROGRAMS <= 64, "programs are chosen by the bits of a word");
 
-#define SYS_EXIT "tp_btf/sys_exit"
-
-/* Which programs a class needs, and what provides it when all are there. */
 static const struct {
-	uint32_t class;
-	const char *needs[3];
-	const char *provider;
-} class_needs[] = {
-	{NJ_CLASS_PROCESS, {"process_fork", "process_exec", "process_exit"}, "tp_btf/sched_process_*"},
-	{NJ_CLASS_TCP, {"tcp_state"}, "tp_btf/inet_sock_set_state"},
-	{NJ_CLASS_FILE, {"syscall_exit", "call_file"}, SYS_EXIT},
-	{NJ_CLASS_DESCRIPTOR, {"syscall_exit", "call_descriptor"}, SYS_EXIT},
-	{NJ_CLASS_SOCKET, {"syscall_exit", "call_socket"}, SYS_EXIT},
-	{NJ_CLASS_PRIVILEGE, {"syscall_exit", "call_privilege"}, SYS_EXIT},
-	{NJ_CLASS_CGROUP, {"cgroup_made"}, "tp_btf/cgroup_mkdir"},
-	{NJ_CLASS_CHANGE, {"syscall_exit", "call_change"}, SYS_EXIT},
+	uint32_t program; /* enum nj_program */
+	uint64_t classes;
+} acts[NJ_ACT_MAX] = {
+#define ACT(name, program, classes) [NJ_ACT_##name] = {NJ_PROGRAM_##program, (classes)},
+	NJ_ACTS(ACT)
+#undef ACT
 };
-#define CLASSES (sizeof(class_needs) / sizeof(class_needs[0]))
 
 struct probe {
 	struct nightjar_bpf *skel;
 	struct bpf_link *links[PROGRAMS];
-	int refused[PROGRAMS]; /* negative errno of load or attach; 0 works */
+	uint64_t classes[PROGRAMS]; /* that a program serves; 0: it is not part of this build */
+	int refused[PROGRAMS];	    /* negative errno of load or attach; 0 works */
 	int dcache; /* negative: the kernel's directory cache was not found */
 	bool attached;
-	bool calls_unwanted;
+	uint64_t wanted; /* classes */
 	uint32_t rings;
 	int ring_fds[RINGS_MAX];
 	uint64_t ring_bytes[RINGS_MAX];
-	struct capture_coverage coverage[CLASSES];
+	struct capture_coverage coverage[NJ_CLASS_MAX];
+	uint32_t coverages;
 };
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -94,6 +98,17 @@ static struct bpf_program *program_of(struct nightjar_bpf *skel, size_t i)
 	return bpf_object__find_program_by_name(skel->obj, programs[i].name);
 }
 
+static uint64_t classes_of(size_t i)
+{
+	uint64_t classes = programs[i].classes;
+
+	for (uint32_t act = NJ_ACT_NONE + 1; act < NJ_ACT_MAX; act++)
+		if (programs[i].use == USE_DISPATCHER ||
+		    (programs[i].use == USE_CALL && acts[act].program == programs[i].place))
+			classes |= acts[act].classes;
+	return classes;
+}
+
 /* Opens the object with only the chosen programs (a bit each), sized for this machine. */
 static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_t chosen)
 {
@@ -105,7 +120,7 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_
 	bpf_object__for_each_program(program, skel->obj)
 		(void)bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (chosen & (1ULL << i))
+		if (chosen & (1ULL << i) && program_of(skel, i))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
 	if (config->refused)
 		(void)bpf_program__set_attach_target(
@@ -113,6 +128,9 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_
 	(void)bpf_map__set_max_entries(skel->maps.rings, config->cpu_rings + 1);
 	skel->rodata->ring_count = config->cpu_rings;
 	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;
+	(void)bpf_map__set_max_entries(skel->maps.windows, config->windows_per_cpu * config->cpus);
+	skel->rodata->windows_per_cpu = config->windows_per_cpu;
+	skel->rodata->novelty_seed = config->seed;
 	return skel;
 }
 
@@ -122,8 +140,11 @@ static uint64_t try_each(struct probe *p, const struct probe_config *config)
 	uint64_t chosen = 0;
 
 	for (size_t i = 0; i < PROGRAMS; i++) {
-		struct nightjar_bpf *trial = open_with(config, 1ULL << i);
+		struct nightjar_bpf *trial;
 
+		if (!p->classes[i])
+			continue;
+		trial = open_with(config, 1ULL << i);
 		p->refused[i] = trial ? nightjar_bpf__load(trial) : -ENOMEM;
 		nightjar_bpf__destroy(trial);
 		if (p->refused[i] == 0)
@@ -136,9 +157,11 @@ static int load(struct probe *p, const struct probe_config *config, struct err *
 {
 	int r;
 
-	p->skel = open_with(config, (1ULL << PROGRAMS) - 1);
+	p->skel = open_with(config, UINT64_MAX);
 	if (!p->skel)
 		return err_set(e, -errno, "cannot open the BPF object: %s", strerror(errno));
+	for (size_t i = 0; i < PROGRAMS; i++)
+		p->classes[i] = program_of(p->skel, i) ? classes_of(i) : 0;
 	r = nightjar_bpf__load(p->skel);
 	if (r == 0)
 		return 0;
@@ -165,22 +188,6 @@ static int make_rings(struct probe *p, const struct probe_config *config, struct
 		p->ring_bytes[p->rings++] = bytes;
 		if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.rings), &i, &fd, BPF_ANY) < 0)
 			return err_set(e, -errno, "cannot install a ring: %s", strerror(errno));
-	}
-	return 0;
-}
-
-/* Puts what loaded behind the dispatcher. */
-static int install_calls(struct probe *p, struct err *e)
-{
-	int map = bpf_map__fd(p->skel->maps.call_programs);
-
-	for (size_t i = 0; i < PROGRAMS; i++) {
-		int fd = bpf_program__fd(program_of(p->skel, i));
-
-		if (programs[i].use != USE_CALL || p->refused[i] < 0)
-			continue;
-		if (bpf_map_update_elem(map, &programs[i].place, &fd, BPF_ANY) < 0)
-			return err_set(e, -errno, "cannot install %s: %s", programs[i].name, strerror(errno));
 	}
 	return 0;
 }
@@ -214,13 +221,12 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 
 	if (!p || config->cpu_rings + 1 > RINGS_MAX)
 		return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
+	p->wanted = UINT64_MAX;
 	before = libbpf_set_print(quiet);
 	r = load(p, config, e);
 	(void)libbpf_set_print(before);
 	if (r == 0)
 		r = make_rings(p, config, e);
-	if (r == 0)
-		r = install_calls(p, e);
 	if (r < 0)
 		return r;
 	if (note_own(p) < 0)
@@ -242,12 +248,20 @@ void probe_free(struct probe *p)
 	free(p);
 }
 
-static int refusal(const struct probe *p, const char *name)
+/* What stands between a class and full coverage. */
+struct verdict {
+	uint32_t hooks, hooks_missing;	/* a class with one of several hooks is seen in part */
+	uint32_t calls, calls_missing;	/* so is one with some of its calls */
+	bool blind;			/* without the dispatcher there are no calls */
+};
+
+static void judge(struct verdict *v, enum program_use use, bool missing)
 {
-	for (size_t i = 0; i < PROGRAMS; i++)
-		if (strcmp(programs[i].name, name) == 0)
-			return p->refused[i];
-	return -ENOENT;
+	v->hooks += use == USE_HOOK;
+	v->hooks_missing += use == USE_HOOK && missing;
+	v->calls += use == USE_CALL;
+	v->calls_missing += use == USE_CALL && missing;
+	v->blind |= use == USE_DISPATCHER && missing;
 }
 
 /* Whether the names that a call was given are followed to what they stand for. */
@@ -256,81 +270,126 @@ static bool follows_paths(uint32_t class)
 	return class == NJ_CLASS_CHANGE || class == NJ_CLASS_MOUNT;
 }
 
-static void fill_row(const struct probe *p, size_t class, struct capture_coverage *ret_row)
+static const char *state_of(const struct verdict *v)
 {
-	struct capture_coverage row = {.class = event_class_name(class_needs[class].class)};
-	uint32_t needed = 0, missing = 0;
+	uint32_t missing = v->hooks_missing + (v->blind ? v->calls : v->calls_missing);
 
-	(void)snprintf(row.provider, sizeof(row.provider), "%s", class_needs[class].provider);
-	for (size_t i = 0; i < 3 && class_needs[class].needs[i]; i++, needed++) {
-		const char *name = class_needs[class].needs[i];
-		int r = refusal(p, name);
+	return missing == 0 ? "full" : missing < v->hooks + v->calls ? "degraded" : "missing";
+}
 
-		if (r == 0)
+/* False: no program of this build serves the class. */
+static bool fill_row(const struct probe *p, uint32_t class, struct capture_coverage *ret_row)
+{
+	struct capture_coverage row = {.class = event_class_name(class)};
+	struct verdict v = {0};
+
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		int r = p->refused[i];
+
+		if (!(p->classes[i] & (1ULL << class)) || programs[i].use == USE_HAND)
 			continue;
-		missing++;
-		(void)snprintf(row.reason, sizeof(row.reason), "%s refused: %s", name, strerror(-r));
+		judge(&v, programs[i].use, r < 0);
+		if (!row.provider[0])
+			(void)snprintf(row.provider, sizeof(row.provider), "%s",
+				       bpf_program__section_name(program_of(p->skel, i)));
+		if (r < 0)
+			(void)snprintf(row.reason, sizeof(row.reason), "%s refused: %s", programs[i].name,
+				       strerror(-r));
 	}
-	/* A system call without its dispatcher, or without its own program, is not seen at all. */
-	if (strcmp(row.provider, SYS_EXIT) == 0)
-		needed = missing;
-	if (missing == 0 && p->dcache < 0 && follows_paths(class_needs[class].class)) {
+	row.state = state_of(&v);
+	if (p->dcache < 0 && follows_paths(class) && strcmp(row.state, "full") == 0) {
 		row.state = "degraded";
 		(void)snprintf(row.reason, sizeof(row.reason), "paths are as given: no directory cache found");
-		*ret_row = row;
-		return;
 	}
-	row.state = missing == 0 ? "full" : missing < needed ? "degraded" : "missing";
 	*ret_row = row;
+	return v.hooks + v.calls > 0;
 }
 
 static void fill_coverage(struct probe *p)
 {
-	for (size_t class = 0; class < CLASSES; class++)
-		fill_row(p, class, &p->coverage[class]);
+	p->coverages = 0;
+	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
+		p->coverages += fill_row(p, class, &p->coverage[p->coverages]);
 }
 
-/* True when it is attached now. */
-static bool attach_one(struct probe *p, size_t i)
+/* A program that is attached by itself. */
+static int set_hook(struct probe *p, size_t i, bool wanted)
 {
-	if (p->refused[i] < 0 || programs[i].use > USE_DISPATCHER || p->links[i])
-		return p->links[i] != NULL;
+	if (!wanted) {
+		(void)bpf_link__destroy(p->links[i]);
+		p->links[i] = NULL;
+		return 0;
+	}
+	if (p->links[i])
+		return 0;
 	p->links[i] = bpf_program__attach(program_of(p->skel, i));
 	if (!p->links[i])
 		p->refused[i] = -errno;
-	return p->links[i] != NULL;
+	return p->refused[i];
+}
+
+/* A program behind the dispatcher. */
+static int set_call(struct probe *p, size_t i, bool wanted)
+{
+	int map = bpf_map__fd(p->skel->maps.call_programs);
+	int fd = bpf_program__fd(program_of(p->skel, i));
+
+	if (!wanted)
+		return bpf_map_delete_elem(map, &programs[i].place) < 0 && errno != ENOENT ? -errno : 0;
+	if (bpf_map_update_elem(map, &programs[i].place, &fd, BPF_ANY) < 0)
+		p->refused[i] = -errno;
+	return p->refused[i];
+}
+
+/* Puts programs of one use to work, or out of it; *ret_working counts those that hang on a hook. */
+static int set_programs(struct probe *p, enum program_use use, uint32_t *ret_working)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		bool wanted = p->classes[i] & p->wanted;
+		int r;
+
+		if (programs[i].use != use || !p->classes[i] || p->refused[i] < 0)
+			continue;
+		r = use == USE_CALL ? set_call(p, i, wanted) : set_hook(p, i, wanted);
+		failed = r < 0 ? r : failed;
+		*ret_working += p->links[i] != NULL;
+	}
+	return failed;
 }
 
 int probe_attach(struct probe *p, struct err *e)
 {
-	uint32_t attached = 0;
+	uint32_t working = 0;
 
-	for (size_t i = 0; i < PROGRAMS; i++)
-		if (programs[i].use != USE_DISPATCHER || !p->calls_unwanted)
-			attached += attach_one(p, i);
 	p->attached = true;
+	(void)set_programs(p, USE_HOOK, &working);
+	(void)set_programs(p, USE_CALL, &working);
+	(void)set_programs(p, USE_DISPATCHER, &working);
 	fill_coverage(p);
-	if (attached == 0)
+	if (working == 0)
 		return err_set(e, -ENOTSUP, "the kernel refuses every hook: %s", p->coverage[0].reason);
 	return 0;
 }
 
-int probe_want_calls(struct probe *p, bool wanted, struct err *e)
+int probe_want(struct probe *p, uint64_t classes, struct err *e)
 {
-	p->calls_unwanted = !wanted;
-	for (size_t i = 0; p->attached && i < PROGRAMS; i++) {
-		if (programs[i].use != USE_DISPATCHER)
-			continue;
-		if (!wanted) {
-			(void)bpf_link__destroy(p->links[i]);
-			p->links[i] = NULL;
-		} else if (p->refused[i] == 0 && !attach_one(p, i)) {
-			fill_coverage(p);
-			return err_set(e, p->refused[i], "cannot attach %s: %s", programs[i].name,
-				       strerror(-p->refused[i]));
-		}
+	uint32_t working = 0;
+	int r = 0;
+
+	p->wanted = classes;
+	if (!p->attached)
+		return 0;
+	for (enum program_use use = USE_HOOK; use < USE_HAND; use++) {
+		int failed = set_programs(p, use, &working);
+
+		r = failed < 0 ? failed : r;
 	}
-	return 0;
+	if (r == 0)
+		return 0;
+	fill_coverage(p);
+	return err_set(e, r, "cannot attach all that is wanted: %s", strerror(-r));
 }
 
 uint32_t probe_ring_count(const struct probe *p)
@@ -399,18 +458,24 @@ static uint64_t missed_runs(int fd)
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
-void probe_losses(struct probe *p, struct nj_losses *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX])
+/* The class that a program's missed runs count for. */
+static uint32_t lowest(uint64_t classes)
+{
+	return (uint32_t)__builtin_ctzll(classes);
+}
+
+void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX])
 {
 	int cpus = libbpf_num_possible_cpus();
-	_cleanup_(freep) struct nj_losses *rows = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*rows));
+	_cleanup_(freep) struct nj_counts *rows = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*rows));
 	uint32_t zero = 0;
 
 	memset(ret_losses, 0, sizeof(*ret_losses));
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (programs[i].use <= USE_DISPATCHER)
-			ret_missed[programs[i].class] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
-	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.losses), &zero, rows) < 0)
+		if (programs[i].use == USE_HOOK && p->classes[i])
+			ret_missed[lowest(p->classes[i])] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
+	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.counts), &zero, rows) < 0)
 		return;
 	for (int cpu = 0; cpu < cpus; cpu++) {
 		for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
@@ -449,7 +514,7 @@ int probe_seed(struct probe *p, struct buf *out)
 uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows)
 {
 	*ret_rows = p->coverage;
-	return CLASSES;
+	return p->coverages;
 }
 
 bool probe_cost(struct probe *p, uint32_t program, const char **ret_name, uint64_t *ret_ns, uint64_t *ret_runs)
@@ -461,7 +526,7 @@ bool probe_cost(struct probe *p, uint32_t program, const char **ret_name, uint64
 		return false;
 	*ret_name = programs[program].name;
 	*ret_ns = *ret_runs = 0;
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(program_of(p->skel, program)), &info, &size) == 0) {
+	if (p->classes[program] && bpf_obj_get_info_by_fd(bpf_program__fd(program_of(p->skel, program)), &info, &size) == 0) {
 		*ret_ns = info.run_time_ns;
 		*ret_runs = info.run_cnt;
 	}

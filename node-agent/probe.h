@@ -13,6 +13,9 @@ struct probe_config {
 	uint64_t process_ring_bytes; /* powers of two, at least a page */
 	uint64_t cpu_ring_bytes;
 	bool use_v1_cgroup;
+	uint32_t cpus;		  /* that the kernel may number */
+	uint32_t windows_per_cpu; /* slots in which repeats are counted, a power of two */
+	uint64_t seed;		  /* of their hashes: not to be guessed */
 	const char *refused; /* tests: this program gets a hook it was not written for; NULL: none */
 };
 
@@ -22,9 +25,10 @@ void probe_free(struct probe *p); /* detaches and unloads; NULL allowed */
 /* Attaches everything that was loaded and is wanted. */
 int probe_attach(struct probe *p, struct err *e) must_check;
 
-/* Whether the exits of system calls are wanted: every call of the machine pays for that hook, so it
- * goes when no class needs it. Says what counts for probe_attach before, takes effect at once after. */
-int probe_want_calls(struct probe *p, bool wanted, struct err *e) must_check;
+/* Which classes are wanted (bits 1 << enum nj_class). A program whose classes are not is attached to
+ * nothing, and without a class that needs system calls their exit is not looked at: every call of the
+ * machine pays for that hook. Says what counts for probe_attach before, takes effect at once after. */
+int probe_want(struct probe *p, uint64_t classes, struct err *e) must_check;
 
 /* Ring 0 is that of process life. */
 uint32_t probe_ring_count(const struct probe *p);
@@ -38,7 +42,7 @@ struct nj_bell *probe_bell(struct probe *p);
 int probe_set_open_names(struct probe *p, const char *const *names, struct err *e) must_check;
 
 /* Totals since load: what the programs counted, and by class the runs that the kernel left out. */
-void probe_losses(struct probe *p, struct nj_losses *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX]);
+void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX]);
 
 /* Appends an NJ_EXEC record, without arguments and environment, for every live process, and gives
  * the TCP sockets that they hold an owner. */

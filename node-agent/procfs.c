@@ -67,16 +67,17 @@ static int parse_stat(const char *text, struct procfs_image *image)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	unsigned long long start;
-	unsigned int ppid, session, tty;
+	unsigned int ppid, pgid, session, tty;
 
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	(void)snprintf(image->comm, sizeof(image->comm), "%.*s", (int)(close - open - 1), open + 1);
 	if (sscanf(close + 1,
-		   " %*c %u %*d %u %u %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &ppid, &session, &tty, &start) != 4)
+		   " %*c %u %u %u %u %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &ppid, &pgid, &session, &tty, &start) != 5)
 		return -EBADMSG;
 	image->ppid = ppid;
+	image->pgid = pgid;
 	image->session = session;
 	image->tty = tty;
 	image->start_ticks = start;
@@ -90,16 +91,66 @@ static uint64_t hex_line(const char *status, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 16) : 0;
 }
 
+/* The last number of a line: a process has one in each pid namespace, its own comes last. */
+static uint32_t last_number(const char *status, const char *name)
+{
+	const char *at = strstr(status, name), *end;
+	uint32_t number = 0;
+
+	if (!at)
+		return 0;
+	at += strlen(name);
+	end = at + strcspn(at, "\n");
+	while (at < end) {
+		char *next;
+
+		number = (uint32_t)strtoul(at, &next, 10);
+		at = next > at ? next : end;
+		at += strspn(at, "\t ");
+	}
+	return number;
+}
+
 static void parse_status(const char *status, struct creds *creds)
 {
 	const char *uid = strstr(status, "\nUid:"), *gid = strstr(status, "\nGid:");
 
 	if (uid)
-		(void)sscanf(uid, "\nUid: %u %u", &creds->uid, &creds->euid);
+		(void)sscanf(uid, "\nUid: %u %u %u", &creds->uid, &creds->euid, &creds->suid);
 	if (gid)
-		(void)sscanf(gid, "\nGid: %u %u", &creds->gid, &creds->egid);
+		(void)sscanf(gid, "\nGid: %u %u %u", &creds->gid, &creds->egid, &creds->sgid);
 	creds->cap_effective = hex_line(status, "\nCapEff:");
 	creds->cap_permitted = hex_line(status, "\nCapPrm:");
+	creds->cap_inheritable = hex_line(status, "\nCapInh:");
+}
+
+static uint32_t namespace_of(const char *proc, uint32_t pid, const char *name)
+{
+	char text[64];
+	const char *at;
+
+	link_of(proc, pid, name, text, sizeof(text));
+	at = strchr(text, '[');
+	return at ? (uint32_t)strtoul(at + 1, NULL, 10) : 0;
+}
+
+static void read_namespaces(const char *proc, uint32_t pid, struct namespaces *ret_ns)
+{
+	*ret_ns = (struct namespaces){
+		.mnt = namespace_of(proc, pid, "ns/mnt"),
+		.pid = namespace_of(proc, pid, "ns/pid_for_children"),
+		.net = namespace_of(proc, pid, "ns/net"),
+		.user = namespace_of(proc, pid, "ns/user"),
+		.uts = namespace_of(proc, pid, "ns/uts"),
+		.ipc = namespace_of(proc, pid, "ns/ipc"),
+		.cgroup = namespace_of(proc, pid, "ns/cgroup"),
+		.time = namespace_of(proc, pid, "ns/time"),
+	};
+}
+
+static uint64_t ns_of(struct timespec time)
+{
+	return (uint64_t)time.tv_sec * NS_PER_SEC + (uint64_t)time.tv_nsec;
 }
 
 /* The exe link also opens when its path is gone. */
@@ -117,6 +168,10 @@ static void read_exe(const char *proc, uint32_t pid, struct procfs_image *image)
 	image->exe.mode = st.st_mode;
 	image->exe.uid = st.st_uid;
 	image->exe.nlink = (uint32_t)st.st_nlink;
+	image->exe_ctime_ns = ns_of(st.st_ctim);
+	image->exe_mtime_ns = ns_of(st.st_mtim);
+	if (st.st_nlink == 0 && strncmp(image->exe_path, "/memfd:", 7) == 0)
+		image->exe_flags |= PROCESS_EXE_MEMFD;
 }
 
 static void read_areas(const char *proc, uint32_t pid, struct procfs_image *image)
@@ -143,8 +198,12 @@ int procfs_read_image(const char *proc, uint32_t pid, struct procfs_image *ret_i
 		r = parse_stat(text, ret_image);
 	if (r < 0)
 		return r;
-	if (text_of(proc, pid, "status", text, sizeof(text)) == 0)
+	if (text_of(proc, pid, "status", text, sizeof(text)) == 0) {
 		parse_status(text, &ret_image->creds);
+		ret_image->vpid = last_number(text, "\nNStgid:");
+		ret_image->vpgid = last_number(text, "\nNSpgid:");
+	}
+	read_namespaces(proc, pid, &ret_image->namespaces);
 	ret_image->loginuid = LOGINUID_NONE;
 	if (text_of(proc, pid, "loginuid", text, sizeof(text)) == 0)
 		ret_image->loginuid = (uint32_t)strtoul(text, NULL, 10);

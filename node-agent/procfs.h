@@ -16,12 +16,19 @@ struct procfs_image {
 	uint32_t ppid;
 	uint32_t session;
 	uint32_t tty;
+	uint32_t pgid;
+	uint32_t vpid; /* 0 where the kernel does not say */
+	uint32_t vpgid;
+	struct namespaces namespaces;
 	uint64_t start_ticks; /* since boot */
 	struct creds creds;
 	uint32_t loginuid;
 	char comm[64];
 	char exe_path[PROCFS_PATH_SIZE]; /* "" for kernel threads */
 	struct file_info exe;		 /* without its path */
+	uint32_t exe_flags;		 /* PROCESS_EXE_MEMFD; the others are not known */
+	uint64_t exe_ctime_ns;
+	uint64_t exe_mtime_ns;
 	char cwd[PROCFS_PATH_SIZE];
 	char args[PROCFS_AREA_SIZE];
 	size_t args_len;

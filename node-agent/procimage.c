@@ -65,7 +65,7 @@ struct image *procimage_new(const struct decoded *d, const char *const *env_name
 	uint16_t env_count = choose_env(d->env, env_names, env);
 	size_t spans = (size_t)(arg_count + env_count) * sizeof(struct bytes);
 	size_t size = sizeof(struct image) + spans + total(args, arg_count) + total(env, env_count) +
-		      strlen(d->file.path) + strlen(d->cwd) + 2;
+		      strlen(d->file.path) + strlen(d->cwd) + strlen(d->exe_raw) + 3;
 	struct image *image = malloc(size);
 	struct bytes *span;
 	uint8_t *at;
@@ -79,6 +79,9 @@ struct image *procimage_new(const struct decoded *d, const char *const *env_name
 		.truncated = d->truncated | (cut || more ? PROCESS_ARGS_TRUNCATED : 0),
 		.size = size,
 		.exe = d->file,
+		.exe_flags = d->exe_flags,
+		.exe_ctime_ns = d->exe_ctime_ns,
+		.exe_mtime_ns = d->exe_mtime_ns,
 		.args = span,
 		.env = span + arg_count,
 		.arg_count = arg_count,
@@ -88,6 +91,7 @@ struct image *procimage_new(const struct decoded *d, const char *const *env_name
 	copy_pieces(env, env_count, span + arg_count, &at);
 	image->exe.path = copy_text(d->file.path, &at);
 	image->cwd = copy_text(d->cwd, &at);
+	image->exe_raw = copy_text(d->exe_raw, &at);
 	return image;
 }
 

@@ -9,7 +9,11 @@ struct image {
 	uint32_t truncated; /* PROCESS_*_TRUNCATED */
 	size_t size;	    /* bytes, all told */
 	struct file_info exe;
+	uint32_t exe_flags;
+	uint64_t exe_ctime_ns;
+	uint64_t exe_mtime_ns;
 	const char *cwd;
+	const char *exe_raw;
 	const struct bytes *args;
 	const struct bytes *env;
 	uint16_t arg_count;

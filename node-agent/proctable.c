@@ -2,6 +2,7 @@
  * serves to name the parent of a process that is read from /proc. */
 #include "node-agent/proctable.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -18,6 +19,7 @@ struct process {
 	struct image *image;
 	struct container *container;
 	struct creds creds; /* as of now: def's are those at exec */
+	char comm[NJ_COMM_SIZE];
 	bool dead;	    /* ended or replaced */
 	bool ghost;	    /* dead, but its end has not been reported */
 };
@@ -158,17 +160,33 @@ static void set_image(struct process *p, struct image *image)
 	p->image = image;
 	p->def.exe.path = "";
 	p->def.cwd = "";
-	p->def.comm = "";
 	p->def.exe_raw = "";
 	if (!image)
 		return;
 	p->def.exe = image->exe;
+	p->def.exe_flags = image->exe_flags;
+	p->def.exe_ctime_ns = image->exe_ctime_ns;
+	p->def.exe_mtime_ns = image->exe_mtime_ns;
 	p->def.cwd = image->cwd;
+	p->def.exe_raw = image->exe_raw;
 	p->def.args = image->args;
 	p->def.env = image->env;
 	p->def.arg_count = image->arg_count;
 	p->def.env_count = image->env_count;
 	p->def.truncated = image->truncated;
+}
+
+/* What a fork's record says of the child as an exec's says of its image. */
+static void set_identity(struct process *p, const struct decoded *d)
+{
+	memcpy(p->comm, d->comm, sizeof(p->comm));
+	p->def.comm = p->comm;
+	p->def.session = d->session;
+	p->def.tty = d->tty;
+	p->def.pgid = d->pgid;
+	p->def.vpid = d->vpid;
+	p->def.vpgid = d->vpgid;
+	p->def.namespaces = d->namespaces;
 }
 
 static struct image *make_image(struct proctable *t, const struct decoded *d)
@@ -203,6 +221,7 @@ const struct process_def *proctable_fork(struct proctable *t, const struct decod
 		p->creds = from->creds;
 	}
 	set_image(p, from && from->image ? procimage_ref(from->image) : NULL);
+	set_identity(p, d);
 	set_container(t, p, &d->head, d->child.tgid);
 	p->def.exec_id = proctable_exec_id(t, &d->child);
 	p->def.parent_exec_id = proctable_exec_id(t, &d->head.task);
@@ -255,10 +274,9 @@ const struct process_def *proctable_exec(struct proctable *t, const struct decod
 		.exec_ns = d->head.time,
 		.creds = d->creds,
 		.loginuid = d->loginuid,
-		.session = d->session,
-		.tty = d->tty,
 	};
 	p->creds = d->creds;
+	set_identity(p, d);
 	set_image(p, make_image(t, d));
 	set_container(t, p, &d->head, d->head.task.tgid);
 	return &p->def;
@@ -300,7 +318,16 @@ static void decoded_from_procfs(const struct procfs_image *image, const struct n
 		.session = image->session,
 		.tty = image->tty,
 		.truncated = image->truncated,
+		.exe_raw = "",
+		.exe_flags = image->exe_flags,
+		.exe_ctime_ns = image->exe_ctime_ns,
+		.exe_mtime_ns = image->exe_mtime_ns,
+		.pgid = image->pgid,
+		.vpid = image->vpid,
+		.vpgid = image->vpgid,
+		.namespaces = image->namespaces,
 	};
+	(void)snprintf(ret_d->comm, sizeof(ret_d->comm), "%.*s", NJ_COMM_SIZE - 1, image->comm);
 	ret_d->file.path = image->exe_path;
 	ret_d->head.time = 0;
 }
@@ -328,7 +355,8 @@ static const struct process_def *add_from_procfs(struct proctable *t, const stru
 const struct process_def *proctable_of(struct proctable *t, const struct nj_head *head, bool *ret_unknown)
 {
 	const struct process_def *known = proctable_find(t, &head->task);
-	struct decoded bare = {.head = *head, .cwd = "", .file.path = "", .loginuid = LOGINUID_NONE};
+	struct decoded bare = {.head = *head, .cwd = "", .exe_raw = "", .file.path = "",
+			       .loginuid = LOGINUID_NONE};
 	struct process *ghost;
 
 	if (!known)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/arena.h"
-#include "node-agent/event_class.h"
+#include "common/capture_class.h"
 
 static bool is_absolute(const char *path)
 {
@@ -76,10 +76,11 @@ static uint32_t class_bits(char *const *names, size_t count)
 {
 	uint32_t bits = 0;
 
-	for (size_t i = 0; i < count; i++)
-		for (int class = 0; class < NJ_CLASS_MAX; class ++)
-			if (strcmp(names[i], event_class_name((enum nj_class) class)) == 0)
-				bits |= 1U << class;
+	for (size_t i = 0; i < count; i++) {
+		int class = capture_class_find(names[i]);
+
+		bits |= class >= 0 ? 1U << class : 0;
+	}
 	return bits;
 }
 

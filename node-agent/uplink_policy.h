@@ -8,17 +8,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/capture_options.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "nightjar/v1/control.pb-c.h"
 
 /* A policy that has more of something is refused as a whole: a part of it would capture less than
  * its generation says. */
-#define UPLINK_NAMES_MAX     256U
-#define UPLINK_NAME_BYTES    63U
-#define UPLINK_PREFIXES_MAX  256U
-#define UPLINK_PREFIX_BYTES  255U
-#define UPLINK_PORTS_MAX     256U
+#define UPLINK_NAMES_MAX     CAPTURE_NAMES_MAX
+#define UPLINK_NAME_BYTES    CAPTURE_NAME_BYTES
+#define UPLINK_PREFIXES_MAX  CAPTURE_PREFIXES_MAX
+#define UPLINK_PREFIX_BYTES  CAPTURE_PREFIX_BYTES
+#define UPLINK_PORTS_MAX     CAPTURE_PORTS_MAX
 #define UPLINK_WORKLOADS_MAX 1024U
 #define UPLINK_CGROUP_BYTES  1023U
 

@@ -275,6 +275,14 @@ static void report(struct finding *f, const struct detect_context *ctx, struct p
 	ctx->out->alert(ctx->out->ctx, a);
 }
 
+/* One, or as many as a closed window has summed up. */
+static uint32_t acts(const struct event *event)
+{
+	uint64_t n = event->repeats ? event->repeats : 1;
+
+	return n < UINT16_MAX ? (uint32_t)n : UINT16_MAX;
+}
+
 static void note(struct credential_theft *ct, const struct detect_context *ctx,
 		 const struct act *act)
 {
@@ -290,7 +298,7 @@ static void note(struct credential_theft *ct, const struct detect_context *ctx,
 	if (f->id[0] && f->last_ns + ctx->options->repeat_window_ns < ctx->event->time_ns)
 		*f = (struct finding){0};
 	f->last_ns = ctx->event->time_ns;
-	f->count++;
+	f->count += acts(ctx->event);
 	if (!f->id[0] || f->count >= f->next_report)
 		report(f, ctx, p, act);
 }
@@ -321,12 +329,15 @@ static const char *const tactics[] = {"TA0006", NULL};
 static const char *const techniques[] = {"T1003.007", "T1003.008", "T1528", "T1552.001",
 					 "T1552.004", "T1552.007", NULL};
 
+static const char *const classes[] = {"file", NULL};
+
 const struct detector credential_theft_detector = {
 	.name = "credential_theft",
 	.title = "Credential access",
 	.help = "A file that holds credentials is opened by a lineage that has no business with "
 		"it.",
 	.kinds = DETECT_KIND(EVENT_KIND_OPEN),
+	.needs = {.classes = classes, .open_names = secret_open_names},
 	.severity = "critical",
 	.score = 0.8,
 	.tactics = tactics,

@@ -39,11 +39,20 @@ struct detect_context {
 	uint64_t received_ns;	 /* delivery data */
 };
 
+/* What must be captured beyond process life and TCP. NULL-terminated lists; NULL: nothing. */
+struct detect_needs {
+	const char *const *classes;
+	const char *const *open_names;	  /* last path components whose opening is reported */
+	const char *const *open_prefixes; /* paths below which every opening is */
+	const char *const *each; /* classes of which every single act is needed, never a count */
+};
+
 struct detector {
 	const char *name;     /* the alert's rule */
 	const char *title;    /* the alert's title */
 	const char *help;     /* one sentence for the catalogue */
-	uint32_t kinds;	      /* DETECT_KIND bits of the events it sees */
+	uint64_t kinds;	      /* DETECT_KIND bits of the events it sees */
+	struct detect_needs needs;
 	const char *severity; /* the highest it gives */
 	double score;
 	const char *const *tactics;	     /* ATT&CK ids; NULL-terminated */
@@ -56,11 +65,10 @@ struct detector {
 	void (*done)(void *state); /* NULL: nothing to do */
 };
 
-#define DETECT_KIND(kind) (1U << (kind))
+#define DETECT_KIND(kind) (1ULL << (kind))
 
 /* All of them, NULL-terminated. */
 const struct detector *const *detect_registry(void);
 
-/* Last path components whose opening some detector wants: the collector sends them to the agents
- * with the policy. NULL-terminated. */
-const char *const *detect_open_names(void);
+/* What the entity tables need, whoever detects. */
+extern const struct detect_needs detect_entity_needs;

@@ -1,6 +1,5 @@
 /* The detectors, in the order in which they see an event. */
 #include "collector/detect/detectors.h"
-#include "collector/detect/secret.h"
 
 #include "common/clock.h"
 
@@ -16,10 +15,10 @@ const struct detector *const *detect_registry(void)
 	return registry;
 }
 
-const char *const *detect_open_names(void)
-{
-	return secret_open_names();
-}
+/* Who somebody is now, by whom a process was set free. */
+static const char *const entity_classes[] = {"privilege", NULL};
+
+const struct detect_needs detect_entity_needs = {.classes = entity_classes};
 
 void detect_options_default(struct detect_options *ret_options)
 {

@@ -408,6 +408,10 @@ static void evicted(const void *state, struct evicted *counts)
 static const char *const tactics[] = {"TA0002", "TA0011", NULL};
 static const char *const techniques[] = {"T1059.004", "T1095", NULL};
 
+/* Files for FIFOs and terminals. A descriptor that moves there and back is two acts, not one. */
+static const char *const classes[] = {"file", "descriptor", "socket", NULL};
+static const char *const each[] = {"descriptor", "socket", NULL};
+
 const struct detector reverse_shell_detector = {
 	.name = "reverse_shell",
 	.title = "Reverse shell",
@@ -416,6 +420,7 @@ const struct detector reverse_shell_detector = {
 		 DETECT_KIND(EVENT_KIND_ESTABLISHED) | DETECT_KIND(EVENT_KIND_ACCEPT) |
 		 DETECT_KIND(EVENT_KIND_OPEN) | DETECT_KIND(EVENT_KIND_DUP) |
 		 DETECT_KIND(EVENT_KIND_PIPE),
+	.needs = {.classes = classes, .each = each},
 	.severity = "critical",
 	.score = 0.95,
 	.tactics = tactics,

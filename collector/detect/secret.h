@@ -24,5 +24,5 @@ struct secret {
 const struct secret *secret_of(const char *path);
 size_t secret_index(const struct secret *secret);
 /* Last components of all paths; NULL-terminated. */
-const char *const *secret_open_names(void);
+extern const char *const secret_open_names[];
 int secret_in(const char *const *list, const char *name);

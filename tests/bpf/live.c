@@ -136,6 +136,8 @@ static void copy(struct seen *s, const struct event *event)
 	join(p->env, p->env_count, s->env, sizeof(s->env));
 	(void)snprintf(s->path, sizeof(s->path), "%s", event->file.path);
 	(void)snprintf(s->raw_path, sizeof(s->raw_path), "%s", event->raw_path);
+	(void)snprintf(s->comm, sizeof(s->comm), "%s", p->comm);
+	(void)snprintf(s->exe_raw, sizeof(s->exe_raw), "%s", p->exe_raw);
 	copy_detail(s, event_detail(event));
 	if (!event->child)
 		return;

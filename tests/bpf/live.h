@@ -28,6 +28,7 @@ struct seen {
 	char args[4096]; /* joined by spaces */
 	char env[1024];
 	char path[2048], raw_path[256];
+	char comm[16], exe_raw[256];
 	struct event_detail detail; /* of event; target is NULL or the one below */
 	struct process_def target;
 	char call[32], path2[2048], raw_path2[256], text[256];

@@ -119,7 +119,7 @@ static void every_class_is_covered_on_this_kernel(void **state)
 	(void)state;
 	live_start(&live, NULL, 0);
 	count = capture_coverages(live.capture, &rows);
-	assert_int_equal(count, 7);
+	assert_true(count >= 7);
 	for (uint32_t i = 0; i < count; i++) {
 		assert_string_equal(rows[i].state, "full");
 		assert_string_equal(rows[i].reason, "");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "collector/detect/detectors.h"
 #include "collector/detect/secret.h"
 
 #define STORY	   _cleanup_(story_freep) struct story *s = story_new()
@@ -371,11 +372,25 @@ static void a_sweep_of_environments_is_one_alert_with_revisions(void **state)
 	assert_int_equal(s->alerts[3]->msg.count, 8);
 }
 
+static void a_window_of_repeats_counts_as_many_as_it_says(void **state)
+{
+	_cleanup_(story_freep) struct story *s = story_new();
+	struct actor *thief = story_start(s, NULL, "/home/u/thief", ARGS("thief"), FDS());
+
+	(void)state;
+	story_open(s, thief, "/etc/shadow", 3);
+	story_open(s, thief, "/etc/shadow", 3);
+	s->events[s->event_count - 1].repeats = 41;
+	story_tell(s, 64);
+	assert_int_equal(s->alert_count, 2);
+	assert_int_equal(s->alerts[1]->msg.count, 42);
+}
+
 /* ---- the table ---- */
 
 static void each_known_path_s_last_component_is_asked_for(void **state)
 {
-	const char *const *names = detect_open_names();
+	const char *const *names = credential_theft_detector.needs.open_names;
 	static const char *const paths[] = {
 		"/etc/shadow-",
 		"/etc/gshadow",
@@ -418,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_refused_attempt_is_reported_as_low),
 		cmocka_unit_test(a_token_read_by_who_was_let_in_later_is_reported),
 		cmocka_unit_test(a_sweep_of_environments_is_one_alert_with_revisions),
+		cmocka_unit_test(a_window_of_repeats_counts_as_many_as_it_says),
 		cmocka_unit_test(each_known_path_s_last_component_is_asked_for),
 	};
 

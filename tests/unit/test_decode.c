@@ -12,19 +12,28 @@
 /* An exec record with one endpoint and every variable part. */
 static size_t make_exec(uint8_t *record)
 {
-	static const char parts[] = "/bin/sh\0/tmp\0sh\0-c\0id\0A=1\0B=2";
+	static const char parts[] = "/bin/sh\0/tmp\0./sh\0sh\0-c\0id\0A=1\0B=2";
 	struct nj_exec exec = {
 		.head = {.type = NJ_EXEC, .time = 7, .tid = 9, .task = {.start_ns = 1, .tgid = 9, .exec_count = 2}},
 		.parent = {.tgid = 3},
-		.creds = {.uid = 10, .egid = 11, .cap_effective = 12},
+		.creds = {.uid = 10, .egid = 11, .suid = 13, .cap_effective = 12, .cap_inheritable = 14},
 		.exe = {.inode = 5, .device = 8 << 20 | 3, .mode = 0100755, .nlink = 1},
 		.loginuid = 1000,
 		.session = 4,
 		.tty = 136 << 20 | 2,
 		.flags = NJ_ARGS_TRUNCATED,
+		.comm = "sixteen letters!",
+		.pgid = 20,
+		.vpid = 21,
+		.vpgid = 22,
+		.exe_flags = NJ_EXE_UPPER,
+		.exe_ctime_ns = 23,
+		.exe_mtime_ns = 24,
+		.namespaces = {1, 2, 3, 4, 5, 6, 7, 8},
 		.endpoints = 1,
 		.exe_len = 8,
 		.cwd_len = 5,
+		.raw_len = 5,
 		.args_len = 9,
 		.env_len = 8,
 	};
@@ -262,6 +271,17 @@ static void an_exec_gives_all_its_parts_at_any_alignment(void **state)
 	assert_int_equal(d.file.device, makedev(8, 3));
 	assert_int_equal(d.tty, makedev(136, 2));
 	assert_int_equal(d.creds.uid, 10);
+	assert_int_equal(d.creds.suid, 13);
+	assert_int_equal(d.creds.cap_inheritable, 14);
+	assert_string_equal(d.exe_raw, "./sh");
+	assert_string_equal(d.comm, "sixteen letters"); /* ended, whatever the record says */
+	assert_int_equal(d.pgid, 20);
+	assert_int_equal(d.vpid, 21);
+	assert_int_equal(d.vpgid, 22);
+	assert_int_equal(d.exe_flags, PROCESS_EXE_UPPER);
+	assert_int_equal(d.exe_ctime_ns, 23);
+	assert_int_equal(d.exe_mtime_ns, 24);
+	assert_int_equal(d.namespaces.user, 4);
 	assert_int_equal(d.truncated, PROCESS_ARGS_TRUNCATED);
 	assert_int_equal(d.endpoint_count, 1);
 	assert_int_equal(d.endpoints[0].id2, makedev(0, 22));

@@ -29,7 +29,7 @@ static struct nj_task task(uint32_t pid, uint32_t exec_count)
 static struct decoded exec_of(uint32_t pid, uint32_t exec_count, const char *path)
 {
 	struct decoded d = {.head = {.task = task(pid, exec_count), .time = 5, .type = NJ_EXEC},
-			    .kind = EVENT_KIND_EXEC, .cwd = "/", .file.path = path,
+			    .kind = EVENT_KIND_EXEC, .cwd = "/", .exe_raw = "./raw", .file.path = path, .comm = "name",
 			    .args = bytes_of("one\0two\0", 8), .env = bytes_of("KEEP=1\0DROP=2\0", 14)};
 
 	return d;
@@ -38,7 +38,8 @@ static struct decoded exec_of(uint32_t pid, uint32_t exec_count, const char *pat
 static struct decoded fork_of(uint32_t parent, uint32_t exec_count, uint32_t child)
 {
 	struct decoded d = {.head = {.task = task(parent, exec_count), .type = NJ_FORK},
-			    .kind = EVENT_KIND_FORK, .child = task(child, exec_count)};
+			    .kind = EVENT_KIND_FORK, .child = task(child, exec_count),
+			    .comm = "thread", .vpid = 1, .namespaces.mnt = 9};
 
 	return d;
 }
@@ -74,6 +75,12 @@ static void a_fork_shares_the_image_and_an_exec_replaces_it(void **state)
 	assert_ptr_equal(child->exe.path, parent->exe.path);
 	assert_int_equal(child->parent_exec_id, parent->exec_id);
 	assert_int_equal(child->ppid, 1);
+	assert_string_equal(parent->exe_raw, "./raw");
+	assert_ptr_equal(child->exe_raw, parent->exe_raw);
+	assert_string_equal(parent->comm, "name");
+	assert_string_equal(child->comm, "thread");
+	assert_int_equal(child->vpid, 1);
+	assert_int_equal(child->namespaces.mnt, 9);
 	d = exec_of(2, 2, "/bin/child");
 	image = proctable_exec(t, &d);
 	assert_int_equal(image->parent_exec_id, parent->exec_id);
@@ -188,13 +195,28 @@ static void a_process_that_was_missed_is_read_from_proc(void **state)
 		       "300 (a) S 1 (b) S 17 300 21 34816 0 0 0 0 0 0 0 0 0 0 20 0 1 0 %llu 0 0",
 		       (unsigned long long)procfs_ticks(head.task.start_ns));
 	write_file(300, "stat", stat);
-	write_file(300, "status", "Name:\ta\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nCapPrm:\t00000000000000ff\nCapEff:\t000000000000000f\n");
+	write_file(300, "status", "Name:\ta\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNStgid:\t300\t12\t3\n"
+		   "NSpgid:\t290\t0\t0\nCapInh:\t0000000000000001\nCapPrm:\t00000000000000ff\nCapEff:\t000000000000000f\n");
 	write_file(300, "cmdline", "missed");
+	(void)snprintf(path, sizeof(path), "%s/300/ns", proc);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/300/ns/net", proc);
+	assert_int_equal(symlink("net:[4026531840]", path), 0);
 	p = proctable_of(t, &head, &unknown);
 	assert_false(unknown);
 	assert_int_equal(p->ppid, 17);
 	assert_int_equal(p->session, 21);
 	assert_int_equal(p->creds.euid, 2);
+	assert_int_equal(p->creds.suid, 3);
+	assert_int_equal(p->creds.sgid, 7);
+	assert_int_equal(p->creds.cap_inheritable, 1);
+	assert_int_equal(p->pgid, 300);
+	assert_int_equal(p->vpid, 3);
+	assert_int_equal(p->vpgid, 0);
+	assert_int_equal(p->namespaces.net, 4026531840U);
+	assert_int_equal(p->namespaces.user, 0); /* no such link */
+	assert_string_equal(p->comm, "a) S 1 (b");
+	assert_string_equal(p->exe_raw, "");
 	assert_int_equal(p->creds.cap_effective, 15);
 	assert_true(bytes_equal(p->args[0], bytes_of_text("missed")));
 	assert_ptr_equal(proctable_of(t, &head, &unknown), p);
@@ -255,15 +277,17 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const files[] = {"300/stat", "300/status", "300/cmdline"};
+	static const char *const files[] = {"300/stat", "300/status", "300/cmdline", "300/ns/net"};
 	char path[256];
 
 	(void)state;
 	containers_free(containers);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", proc, files[i]);
 		(void)unlink(path);
 	}
+	(void)snprintf(path, sizeof(path), "%s/300/ns", proc);
+	(void)rmdir(path);
 	(void)snprintf(path, sizeof(path), "%s/300", proc);
 	(void)rmdir(path);
 	return rmdir(proc);
