@@ -69,7 +69,7 @@ LIBS_AGENT_BIN := $(filter-out -lgrpc -lgpr,$(LIBS_AGENT)) -Wl,--as-needed -Wl,-
 ifneq ($(SANITIZE),)
 LIBS_AGENT_BIN := $(LIBS_AGENT)
 endif
-LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd
+LIBS_COLLECTOR := $(LIBS_COMMON) -lrdkafka -lsqlite3 -lmicrohttpd -lcurl
 
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgrpc-dev \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev librdkafka-dev libssl-dev \
@@ -210,7 +210,14 @@ check-kafka: $(KAFKA_BIN) $(BIN)
 check-api: $(KAFKA_BIN) $(BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/api/run
 
-check-kube: $(BIN)
+# The program that asks the store of a real API server's objects.
+KUBE_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kube/*.c))
+
+$(KUBE_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_OBJ) $(COLLECTOR_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_COLLECTOR)
+
+check-kube: $(BIN) $(KUBE_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/kube/run
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
