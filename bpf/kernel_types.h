@@ -50,6 +50,7 @@ enum {
 	DCACHE_MOUNTED_BEFORE_ENUM = 0x00010000, /* of dentry.d_flags, until 6.10 */
 	PIPEFS_MAGIC = 0x50495045,
 	SOCKFS_MAGIC = 0x534F434B,
+	PROC_MAGIC = 0x9fa0,
 	OVERLAYFS_MAGIC = 0x794C7630,
 	S_IWUSR = 0200,
 	S_IWGRP = 0020,
@@ -72,6 +73,7 @@ enum {
 	PTY_MASTER_MAJOR = 128,	    /* and the next seven */
 	PTY_SLAVE_MAJOR = 136,
 	PTY_MAJORS = 8,
+	PIDTYPE_PID = 0,
 	PIDTYPE_TGID = 1,
 	PIDTYPE_PGID = 2,
 	PIDTYPE_SID = 3,
@@ -89,6 +91,14 @@ struct list_head {
 	struct list_head *next;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct hlist_bl_node {
 	struct hlist_bl_node *next;
 	struct hlist_bl_node **pprev;
@@ -103,6 +113,7 @@ struct qstr {
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
+	void *s_fs_info;
 };
 
 struct pipe_inode_info {
@@ -209,6 +220,7 @@ struct mnt_namespace {
 };
 
 struct pid_namespace {
+	unsigned int level;
 	struct ns_common ns;
 };
 
@@ -307,7 +319,18 @@ struct upid {
 
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
+};
+
+struct proc_fs_info {
+	struct pid_namespace *pid_ns;
+};
+
+struct proc_inode {
+	struct pid *pid;
+	unsigned int fd;
+	struct inode vfs_inode;
 };
 
 struct signal_struct {
@@ -364,6 +387,8 @@ struct task_struct {
 	struct {
 		__u32 val;
 	} loginuid;
+	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 };
 
 struct pt_regs {

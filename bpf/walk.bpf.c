@@ -7,6 +7,7 @@
  * slashes, links), 40 links as in the kernel. */
 #include "bpf/walk.bpf.h"
 #include "bpf/fdinfo.bpf.h"
+#include "bpf/link.bpf.h"
 #include "bpf/path.bpf.h"
 
 #define TEXT_START   2048 /* room before it for texts of links */
@@ -206,26 +207,23 @@ int walk_up(void)
 	return 0;
 }
 
-/* Puts the text of the link (w->child) in the place of its name. */
+/* Puts the text of the link (w->child) in the place of its name, or goes to where it leads. */
 int walk_into_link(void)
 {
 	struct walk *w = walk_state();
-	struct dentry *dentry;
 	__u32 start;
-	long len;
+	int len;
 
 	if (!w || ++w->links > LINKS_MAX)
 		return WALK_STUCK;
-	dentry = (void *)w->child;
-	len = bpf_probe_read_kernel_str(w->link, WALK_LINK, BPF_CORE_READ(dentry, d_inode, i_link));
-	len--;
-	if (len <= 0 || len >= WALK_LINK - 1 || w->end < len)
+	len = link_read();
+	if (len < 0 || len >= WALK_LINK || w->end < (__u32)len)
 		return WALK_STUCK;
 	start = w->end - (__u32)len;
 	if (bpf_probe_read_kernel(w->text + text_at(start), bounded((__u32)len, WALK_LINK - 1), w->link))
 		return WALK_STUCK;
 	w->pos = start;
-	if (w->link[0] == '/') {
+	if (len > 0 && w->link[0] == '/') {
 		w->dentry = w->root_dentry;
 		w->vfsmount = w->root_vfsmount;
 	}
