@@ -22,8 +22,6 @@ enum nj_record_type {
 	NJ_EXEC = 2,
 	NJ_EXIT = 3,
 	NJ_TCP = 4,
-	NJ_ACCEPT = 5,
-	NJ_UDP_CONNECT = 6,
 	NJ_OPEN = 7,
 	NJ_DUP = 8,
 	NJ_PIPE = 9,
@@ -65,6 +63,8 @@ enum nj_kind {
 	NJ_KIND_LISTEN = 7,
 	NJ_KIND_ACCEPT = 8,
 	NJ_KIND_OPEN = 9,
+	NJ_KIND_DUP = 10,
+	NJ_KIND_PIPE = 11,
 	NJ_KIND_CRED = 12,
 	NJ_KIND_EXEC_FAILED = 13,
 	NJ_KIND_UNLINK = 14,
@@ -159,7 +159,7 @@ struct nj_endpoint {
 	__u16 remote_port;  /* host order */
 	__u16 readers;	    /* pipe and FIFO: open read ends, at most 65535 */
 	__u16 writers;
-	__u16 pad;
+	__u16 protocol; /* sockets: the kernel's sk_protocol, of a packet socket what it takes */
 	__u64 id;
 	__u64 id2;
 	__u8 local_ip[16];  /* IPv4 in the first four bytes */
@@ -268,13 +268,6 @@ struct nj_tcp {
 	struct nj_endpoint socket;
 };
 
-/* NJ_ACCEPT and NJ_UDP_CONNECT */
-struct nj_socket_call {
-	struct nj_head head;
-	__s64 result;
-	struct nj_endpoint socket;
-};
-
 /* Then: path of the opened file, raw argument. */
 struct nj_open {
 	struct nj_head head;
@@ -338,6 +331,8 @@ enum nj_part_type {
 	NJ_PART_NAMESPACES = 10, /* struct nj_namespaces, after the call */
 	NJ_PART_DATA = 11,     /* bytes */
 	NJ_PART_ADDRESS = 12,  /* bytes: struct sockaddr as it was given */
+	NJ_PART_NAME = 13,     /* bytes: struct sockaddr as the kernel has it, of the side that serves */
+	NJ_PART_NAME2 = 14,    /* the same of the other side, where it has one */
 	NJ_PART_MAX
 };
 
@@ -361,6 +356,7 @@ struct nj_cgroup {
 #define NJ_ENV_MAX	  2048
 #define NJ_RAW_MAX	  256
 #define NJ_DATA_MAX	  1024 /* of NJ_PART_DATA */
+#define NJ_ADDRESS_MAX	  128  /* of a struct sockaddr */
 #define NJ_CALLS_MAX	  512  /* system call numbers */
 #define NJ_NAME_MAX	  64 /* of a path component in the policy */
 #define NJ_OPEN_NAMES_MAX 256
@@ -504,7 +500,6 @@ _Static_assert(sizeof(struct nj_exec) == 264, "abi");
 _Static_assert(sizeof(struct nj_exit) == 64, "abi");
 _Static_assert(sizeof(struct nj_owner) == 32, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 128, "abi");
-_Static_assert(sizeof(struct nj_socket_call) == 128, "abi");
 _Static_assert(sizeof(struct nj_open) == 176, "abi");
 _Static_assert(sizeof(struct nj_dup) == 128, "abi");
 _Static_assert(sizeof(struct nj_pipe) == 184, "abi");

@@ -101,6 +101,20 @@ int act_add_kernel(__u32 type, __u64 address, __u32 len)
 	return part_end(s, pos, type, len);
 }
 
+int act_add_raw(__u32 type, __u32 len)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u8 *room;
+	__u32 pos;
+
+	if (!s || len == 0 || len > NJ_RAW_MAX)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room || bpf_probe_read_kernel(room, bounded(len, 2 * NJ_RAW_MAX - 1), s->raw))
+		return part_missing(s);
+	return part_end(s, pos, type, len);
+}
+
 int act_add_scratch(__u32 type, __u32 start, __u32 len, __u32 cut)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);

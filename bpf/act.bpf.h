@@ -22,6 +22,8 @@ int act_add_data(__u32 type, __u64 user_address, __u32 len);
 int act_add_kernel(__u32 type, __u64 address, __u32 len);
 /* Terminated text of len bytes in scratch.path; cut: some of it is missing. */
 int act_add_scratch(__u32 type, __u32 start, __u32 len, __u32 cut);
+/* The first len bytes, at most NJ_RAW_MAX, of scratch.raw. */
+int act_add_raw(__u32 type, __u32 len);
 /* Terminated text of kernel memory. */
 int act_add_kernel_text(__u32 type, __u64 address);
 /* The path of a struct path, as the current task sees it. */

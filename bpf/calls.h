@@ -81,7 +81,7 @@ enum nj_program {
 	X(LISTEN, SOCKET, NJ_BIT(SOCKET))                           /* descriptor, backlog */ \
 	X(ACCEPT, SOCKET, NJ_BIT(SOCKET))                           /* descriptor */ \
 	X(CONNECT, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length */ \
-	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET))                       /* i386: number, arguments in memory */ \
+	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET) | NJ_BIT(DESCRIPTOR) | NJ_BIT(MESSAGE) | NJ_BIT(DNS))                       /* i386: number, arguments in memory */ \
 	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, data, length, flags, address, length */ \
 	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, header, flags */ \
 	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS))         /* descriptor, headers, count, flags */ \

@@ -3,6 +3,7 @@
 
 #include "bpf/call.bpf.h"
 #include "bpf/filter.bpf.h"
+#include "bpf/socketcall.bpf.h"
 
 static const __u8 program_of[NJ_ACT_MAX] = {
 #define ACT(name, program, classes) [NJ_ACT_##name] = NJ_PROGRAM_##program,
@@ -49,6 +50,9 @@ static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long 
 	s->call.compat = compat;
 	s->call.result = result;
 	arch_read_args(regs, compat, s->call.arg);
-	bpf_tail_call(ctx, &call_programs, program_of[act]);
+	if (act == NJ_ACT_SOCKETCALL)
+		act = socketcall_resolve(&s->call);
+	if (act != NJ_ACT_NONE && act < NJ_ACT_MAX)
+		bpf_tail_call(ctx, &call_programs, program_of[act]);
 	return 0;
 }

@@ -44,8 +44,12 @@ static __always_inline void fill_socket(struct file *file, struct inode *inode, 
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
 
+	/* A file of the tree that a UNIX socket is bound to, opened as a path. */
+	if (!sk)
+		return;
 	ep->kind = NJ_EP_SOCKET_OTHER;
 	ep->family = (__u8)family;
+	ep->protocol = protocol;
 	ep->id = BPF_CORE_READ(inode, i_ino);
 	if (family == AF_UNIX) {
 		fill_unix(sk, inode, ep);

@@ -60,6 +60,19 @@ enum {
 	AF_UNIX = 1,
 	AF_INET = 2,
 	AF_INET6 = 10,
+	AF_VSOCK = 40,
+	SOCK_STREAM = 1,
+	EPERM = 1,
+	EINTR = 4,
+	EAGAIN = 11,
+	EACCES = 13,
+	EFAULT = 14,
+	EINVAL = 22,
+	EAFNOSUPPORT = 97,
+	ENETDOWN = 100,
+	ENETUNREACH = 101,
+	ERESTARTSYS = 512, /* and the next four: the call begins again, nobody sees them */
+	ERESTART_LAST = 516,
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
 	IPPROTO_MPTCP = 262,
@@ -175,6 +188,9 @@ struct fdtable {
 };
 
 struct files_struct {
+	struct {
+		int counter;
+	} count;
 	struct fdtable *fdt;
 };
 
@@ -269,6 +285,7 @@ struct sock_common {
 };
 
 struct socket {
+	short type;
 	struct file *file;
 	struct sock *sk;
 };
@@ -285,9 +302,30 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* family included */
+	struct sockaddr_un name[];
+};
+
 struct unix_sock {
 	struct sock sk;
+	struct unix_address *addr;
+	struct path path; /* of the file it is bound to */
 	struct sock *peer;
+};
+
+struct sockaddr_vm {
+	__u16 svm_family;
+};
+
+struct vsock_sock {
+	struct sockaddr_vm local_addr;
+	struct sockaddr_vm remote_addr;
 };
 
 struct kernfs_node {

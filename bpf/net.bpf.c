@@ -1,14 +1,14 @@
-/* Connections. TCP changes state in whatever context a packet arrives, so a socket's owner is kept
- * with the socket: written where the caller is known (SYN_SENT, LISTEN, accept), read everywhere
- * else. States in which nothing happens for anybody (closing handshakes) are not reported. */
-#include "bpf/descriptor.bpf.h"
-#include "bpf/fdinfo.bpf.h"
-
-/* socketcall(2) */
-#define CALL_CONNECT	3
-#define CALL_ACCEPT	5
-#define CALL_SOCKETPAIR 8
-#define CALL_ACCEPT4	18
+/* Sockets: made, bound, listening, connected, accepted.
+ *
+ * TCP changes state in whatever context a packet arrives, so a socket's owner is kept with the socket:
+ * written where the caller is known (SYN_SENT, LISTEN, accept), read everywhere else. States in which
+ * nothing happens for anybody (closing handshakes) are not reported.
+ *
+ * Each act is told once. What has a TCP state (connect, listen) is told by that, with the addresses
+ * that the kernel uses; by its call only when it failed before the state changed. All other sockets
+ * are told by their calls: UNIX by path, VSOCK by cid and port. */
+#include "bpf/novelty.bpf.h"
+#include "bpf/socket.bpf.h"
 
 /* The states in which something happens for somebody. */
 static __always_inline bool named_state(int new_state)
@@ -88,93 +88,199 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	tcp->socket.kind = NJ_EP_TCP;
 	tcp->socket.mode = NJ_EP_READ | NJ_EP_WRITE;
 	tcp->socket.fd = -1;
+	tcp->socket.protocol = IPPROTO_TCP;
 	fdinfo_inet(sk, &tcp->socket);
 	tcp->socket.state = (__u8)new_state;
 	emit_submit(tcp, NJ_CLASS_TCP, new_state == TCP_ESTABLISHED ? EMIT_NOW : EMIT_LATER);
 	return 0;
 }
 
-static __always_inline void emit_socket_call(__u8 type, __s64 result, const struct nj_endpoint *ep)
+/* The socket behind a descriptor is in slot 0 of the scratch's endpoints then. Without one there is
+ * nothing to tell, unless another thread took it away in the meantime. */
+static __noinline struct sock *look_at(struct scratch *s, __s64 fd, __s64 result)
 {
-	struct nj_socket_call *call = emit_reserve(struct nj_socket_call, NJ_CLASS_SOCKET);
+	struct file *file = fdinfo_current_file(fd);
+	struct socket *socket = socket_of(file);
+	struct nj_endpoint *ep = &s->endpoints[ENDPOINT_SLOT];
 
-	if (!call)
-		return;
-	emit_head(&call->head, type, sizeof(*call));
-	call->result = result;
-	call->socket = *ep;
-	emit_submit(call, NJ_CLASS_SOCKET, EMIT_NOW);
+	if (socket) {
+		fdinfo_endpoint((__u64)file, (int)fd, ENDPOINT_SLOT, SCRATCH_HOOK);
+		return BPF_CORE_READ(socket, sk);
+	}
+	__builtin_memset(ep, 0, sizeof(*ep));
+	ep->kind = result >= 0 ? NJ_EP_SOCKET_OTHER : NJ_EP_NONE;
+	ep->fd = (__s16)fd;
+	return NULL;
 }
 
-static __noinline int accept_returned(__s64 result)
+static __always_inline bool is_inet(__u16 family)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	struct file *file = fdinfo_current_file(result);
-	struct nj_owner owner = {0};
-	struct nj_endpoint *ep;
-	int kind;
+	return family == AF_INET || family == AF_INET6;
+}
 
-	if (!s || !file)
+/* Whether another thread put something else in the descriptor's place: what stands there cannot have
+ * the address that the call was given (in scratch.raw, address_len bytes). Another port alone may also
+ * come from a program that translates addresses, so it counts only while others share the table. */
+static __always_inline bool is_raced(const struct scratch *s, const struct nj_endpoint *ep, __u16 port,
+			    __u32 address_len)
+{
+	__u16 family = *(__u16 *)s->raw;
+	__u16 given = __builtin_bswap16(*(__u16 *)(s->raw + 2));
+
+	if (ep->id == 0)
+		return true;
+	if (address_len == 0 || family == 0)
+		return false;
+	if (!is_inet(family))
+		return family != ep->family;
+	return !is_inet(ep->family) || (given != 0 && given != port && socket_table_is_shared());
+}
+
+/* Sends what was done to the socket in slot 0. address_len: of the address in scratch.raw. */
+static __noinline int tell(struct scratch *s, struct nj_act *act, struct sock *sk, __u32 address_len)
+{
+	struct nj_endpoint *ep = &s->endpoints[ENDPOINT_SLOT];
+	__u16 kind = act->kind;
+	__u16 port = kind == NJ_KIND_BIND ? ep->local_port : ep->remote_port;
+
+	if (act->result >= 0 && is_raced(s, ep, port, address_len))
+		act->marks |= NJ_MARK_RACED;
+	act_add_endpoint(ENDPOINT_SLOT);
+	if (sk && act->result >= 0)
+		socket_add_names((__u64)sk, kind == NJ_KIND_CONNECT ? SOCKET_PEER : SOCKET_OWN);
+	if (address_len)
+		act_add_raw(NJ_PART_ADDRESS, address_len);
+	act_emit(s, act, NJ_CLASS_SOCKET,
+		 kind == NJ_KIND_CONNECT || kind == NJ_KIND_ACCEPT ? EMIT_NOW : EMIT_LATER);
+	return 0;
+}
+
+static __always_inline int made(struct scratch *s, const struct call *call)
+{
+	struct nj_key *key = novelty_key(s, NJ_CLASS_SOCKET, NJ_KIND_SOCKET);
+	struct nj_act *act;
+
+	key->family = (__u8)call->arg[0];
+	key->flags = call->arg[1] << 32 | (__u32)call->arg[2];
+	key->result = call->result < 0 ? (__s32)call->result : 0;
+	if (novelty_repeat())
 		return 0;
-	kind = fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK);
-	if (kind != NJ_EP_TCP && kind != NJ_EP_UNIX)
+	act = act_begin(s, call, NJ_KIND_SOCKET);
+	act_args(act, call, 3, 0);
+	if (call->result >= 0) {
+		look_at(s, call->result, call->result);
+		act_add_endpoint(ENDPOINT_SLOT);
+	}
+	act_emit(s, act, NJ_CLASS_SOCKET, EMIT_LATER);
+	return 0;
+}
+
+static __always_inline int bound(struct scratch *s, const struct call *call)
+{
+	struct sock *sk = look_at(s, (__s32)call->arg[0], call->result);
+	struct nj_act *act;
+
+	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_NONE)
 		return 0;
-	ep = &s->endpoints[ENDPOINT_SLOT];
-	if (kind == NJ_EP_TCP) {
-		__u64 cookie = ep->id;
+	act = act_begin(s, call, NJ_KIND_BIND);
+	act_args(act, call, 3, 2);
+	return tell(s, act, sk, socket_read_address(s, call->arg[1], (__u32)call->arg[2]));
+}
+
+/* What has a state is told by it. */
+static __always_inline int listened(struct scratch *s, const struct call *call)
+{
+	struct sock *sk = look_at(s, (__s32)call->arg[0], call->result);
+	__u8 kind = s->endpoints[ENDPOINT_SLOT].kind;
+	struct nj_act *act;
+
+	if (kind == NJ_EP_NONE || (kind == NJ_EP_TCP && call->result >= 0))
+		return 0;
+	act = act_begin(s, call, NJ_KIND_LISTEN);
+	act_args(act, call, 2, 0);
+	return tell(s, act, sk, 0);
+}
+
+/* Every failure after SYN_SENT is told by the state. A socket without a cookie never had one; of the
+ * others the error says. */
+static __always_inline bool had_state(const struct sock *sk, __s64 result)
+{
+	if (result >= 0)
+		return true;
+	if (BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == 0)
+		return false;
+	switch (-result) {
+	case EPERM:
+	case EACCES:
+	case EFAULT:
+	case EINVAL:
+	case EAFNOSUPPORT:
+	case ENETDOWN:
+	case ENETUNREACH:
+		return false;
+	}
+	return true;
+}
+
+static __always_inline int connected(struct scratch *s, const struct call *call)
+{
+	struct sock *sk = look_at(s, (__s32)call->arg[0], call->result);
+	__u8 kind = s->endpoints[ENDPOINT_SLOT].kind;
+	struct nj_act *act;
+	__u32 len;
+
+	if (kind == NJ_EP_NONE || socket_came_to_nothing(call->result))
+		return 0;
+	if (kind == NJ_EP_TCP && had_state(sk, call->result))
+		return 0;
+	len = socket_read_address(s, call->arg[1], (__u32)call->arg[2]);
+	/* A connect to AF_UNSPEC dissolves the association. */
+	if (call->result == 0 && len >= sizeof(__u16) && *(__u16 *)s->raw == 0)
+		return 0;
+	act = act_begin(s, call, NJ_KIND_CONNECT);
+	act_args(act, call, 3, 2);
+	return tell(s, act, sk, len);
+}
+
+static __always_inline int accepted_one(struct scratch *s, const struct call *call)
+{
+	struct nj_owner owner = {0};
+	struct nj_act *act;
+	struct sock *sk;
+
+	if (socket_came_to_nothing(call->result))
+		return 0;
+	sk = look_at(s, call->result < 0 ? (__s32)call->arg[0] : call->result, call->result);
+	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_NONE)
+		return 0;
+	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_TCP && call->result >= 0) {
+		__u64 cookie = s->endpoints[ENDPOINT_SLOT].id;
 
 		task_owner(&owner);
 		bpf_map_update_elem(&accepted, &cookie, &owner, BPF_ANY);
 	}
-	emit_socket_call(NJ_ACCEPT, result, ep);
-	return 0;
-}
-
-/* TCP is reported by its state; of the rest only UDP names an outside party. */
-static __noinline int connect_returned(__s64 result, __u32 fd)
-{
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	struct file *file = fdinfo_current_file(fd);
-	struct nj_endpoint *ep;
-
-	if (!s || !file)
-		return 0;
-	if (fdinfo_endpoint((__u64)file, (int)fd, ENDPOINT_SLOT, SCRATCH_HOOK) != NJ_EP_UDP)
-		return 0;
-	ep = &s->endpoints[ENDPOINT_SLOT];
-	/* A connect to AF_UNSPEC dissolves the association. */
-	if (result == 0 && ep->remote_port == 0)
-		return 0;
-	emit_socket_call(NJ_UDP_CONNECT, result, ep);
-	return 0;
-}
-
-static __always_inline int on_socketcall(const struct call *call)
-{
-	__u32 arg[4] = {0};
-
-	bpf_probe_read_user(arg, sizeof(arg), (void *)call->arg[1]);
-	switch (call->arg[0]) {
-	case CALL_CONNECT:
-		return connect_returned(call->result, arg[0]);
-	case CALL_ACCEPT:
-	case CALL_ACCEPT4:
-		return accept_returned(call->result);
-	case CALL_SOCKETPAIR:
-		return call->result < 0 ? 0 : descriptor_pair_made(arg[3]);
-	}
-	return 0;
+	act = act_begin(s, call, NJ_KIND_ACCEPT);
+	act_args(act, call, 1, 0);
+	return tell(s, act, sk, 0);
 }
 
 static __always_inline int socket_act(const struct call *call)
 {
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+
+	if (!s || !filter_class(NJ_CLASS_SOCKET))
+		return 0;
 	switch (call->act) {
+	case NJ_ACT_SOCKET:
+		return made(s, call);
+	case NJ_ACT_BIND:
+		return bound(s, call);
+	case NJ_ACT_LISTEN:
+		return listened(s, call);
 	case NJ_ACT_ACCEPT:
-		return accept_returned(call->result);
+		return accepted_one(s, call);
 	case NJ_ACT_CONNECT:
-		return connect_returned(call->result, (__u32)call->arg[0]);
-	case NJ_ACT_SOCKETCALL:
-		return on_socketcall(call);
+		return connected(s, call);
 	}
 	return 0;
 }

@@ -24,7 +24,7 @@ static __always_inline __u64 mix(__u64 hash, __u64 word)
 }
 
 /* Eight bytes at a time; what is behind len in the last ones does not count. */
-__u64 novelty_hash(__u64 address, __u32 len)
+static __always_inline __u64 hash_of(const void *address, __u32 len)
 {
 	__u64 hash = novelty_seed ^ len;
 	__u32 i;
@@ -39,10 +39,22 @@ __u64 novelty_hash(__u64 address, __u32 len)
 			break;
 		if (left > 8)
 			left = 8;
-		bpf_probe_read_kernel(&word, left, (void *)(address + i * 8));
+		bpf_probe_read_kernel(&word, left, address + i * 8);
 		hash = mix(hash, word);
 	}
 	return hash;
+}
+
+__u64 novelty_hash(__u64 address, __u32 len)
+{
+	return hash_of((const void *)address, len);
+}
+
+__u64 novelty_hash_raw(__u32 len)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+
+	return s ? hash_of(s->raw, len) : 0;
 }
 
 static __always_inline __u64 key_hash(const struct nj_key *key)

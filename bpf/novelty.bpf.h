@@ -5,7 +5,7 @@
  *   novelty_add_inode(key, inode);
  *   key->flags = flags;
  *   key->result = result < 0 ? result : 0;
- *   key->raw_hash = novelty_hash((__u64)s->raw, len);
+ *   key->raw_hash = novelty_hash_raw(len);
  *   if (novelty_repeat())
  *           return 0;
  *   … resolve the path …
@@ -57,6 +57,8 @@ static __always_inline void novelty_add_endpoint(struct nj_key *key, const struc
 
 /* Of at most NJ_RAW_MAX bytes of kernel memory; 0 for none. */
 __u64 novelty_hash(__u64 address, __u32 len);
+/* Of scratch.raw, whose address no such function takes. */
+__u64 novelty_hash_raw(__u32 len);
 /* Whether the act of scratch.key is one more of the same, and counted: nothing is left to do. Else
  * scratch.window is what the act's record has to carry, 0 when no window was opened. */
 int novelty_repeat(void);

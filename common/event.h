@@ -16,7 +16,7 @@ enum event_kind {
 	EVENT_KIND_FORK = 1,	    /* process: the parent; child */
 	EVENT_KIND_EXEC = 2,	    /* process: the new image; endpoints */
 	EVENT_KIND_EXIT = 3,	    /* result: status of wait(2) */
-	EVENT_KIND_CONNECT = 4,	    /* endpoints[0]: an attempt, TCP (SYN sent) or UDP */
+	EVENT_KIND_CONNECT = 4,	    /* endpoints[0]: an attempt; see below */
 	EVENT_KIND_ESTABLISHED = 5, /* endpoints[0], outgoing */
 	EVENT_KIND_CLOSE = 6,	    /* endpoints[0]; result: -errno of a refused or broken connection */
 	EVENT_KIND_LISTEN = 7,	    /* endpoints[0] */
@@ -41,8 +41,8 @@ enum event_kind {
 	EVENT_KIND_ROOT = 25,	     /* path: the new root; chroot and pivot_root */
 	EVENT_KIND_SOCKET = 26,	     /* args: domain, type, protocol; endpoints[0] */
 	EVENT_KIND_BIND = 27,	     /* endpoints[0] */
-	EVENT_KIND_SEND = 28,	     /* endpoints[0], remote: the destination; result: bytes */
-	EVENT_KIND_RECEIVE = 29,     /* endpoints[0], remote: the source; result: bytes */
+	EVENT_KIND_SEND = 28,	     /* endpoints[0], remote: the destination; result: bytes of the first */
+	EVENT_KIND_RECEIVE = 29,     /* endpoints[0], remote: the source; both: args[1] messages */
 	EVENT_KIND_DNS = 30,	     /* endpoints[0], text: the name, args[0]: query type, data: message */
 	EVENT_KIND_FIRST_BYTES = 31, /* endpoints[0], data */
 	EVENT_KIND_PASS = 32,	     /* endpoints that arrived; target: from whom, for pidfd_getfd */
@@ -64,6 +64,11 @@ enum event_kind {
 	EVENT_KIND_PRCTL = 48,	     /* args, text: new name of the process */
 	EVENT_KIND_MAX
 };
+
+/* Of sockets: a TCP connection that is under way (EINPROGRESS) has result 0. UNIX: text is the name of the
+ * side that serves (abstract: "@name"), path and file where that is bound, path2 the other side's
+ * name, raw_path the address as it was given. VSOCK: the same with "cid:port" and no path. Other
+ * addresses as given: data. */
 
 /* event.marks: what may be wrong with an event, or what was special about the call. Values as in
  * bpf/abi.h. */
@@ -117,6 +122,7 @@ struct endpoint {
 	uint16_t remote_port;
 	uint16_t readers; /* pipe and FIFO: open ends when it was captured */
 	uint16_t writers;
+	uint16_t protocol; /* sockets: IPPROTO_*, NETLINK_*; 0 for UNIX */
 	uint64_t id;
 	uint64_t id2;
 	uint8_t local_ip[16]; /* IPv4 in the first four bytes, the rest 0 */

@@ -249,6 +249,7 @@ static json_t *endpoint_json(const struct endpoint *ep)
 	set_number(out, "fd", ep->fd);
 	set_nonzero(out, "mode", ep->mode);
 	set_nonzero(out, "family", ep->family);
+	set_nonzero(out, "protocol", ep->protocol);
 	set_nonzero(out, "state", ep->state);
 	set_u64(out, "id", ep->id, false);
 	set_u64(out, "id2", ep->id2, false);

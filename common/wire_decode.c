@@ -221,6 +221,7 @@ static bool endpoint_fits(const Nightjar__V1__Endpoint *ep)
 	return ep->mode <= (ENDPOINT_READ | ENDPOINT_WRITE) && ep->fd >= -1 && ep->fd <= SHRT_MAX &&
 	       ep->family <= UCHAR_MAX && ep->state <= UCHAR_MAX && ep->local_port <= USHRT_MAX &&
 	       ep->remote_port <= USHRT_MAX && ep->readers <= USHRT_MAX && ep->writers <= USHRT_MAX &&
+	       ep->protocol <= USHRT_MAX &&
 	       ip_fits(&ep->local_ip) && ip_fits(&ep->remote_ip);
 }
 
@@ -482,6 +483,7 @@ static void read_endpoint(const Nightjar__V1__Endpoint *in, struct endpoint *out
 		.remote_port = (uint16_t)in->remote_port,
 		.readers = (uint16_t)in->readers,
 		.writers = (uint16_t)in->writers,
+		.protocol = (uint16_t)in->protocol,
 		.id = in->id,
 		.id2 = in->id2,
 	};

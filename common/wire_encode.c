@@ -41,7 +41,7 @@ enum {
 #define FILE_MAX	      (PB_HEAD_MAX + 7 * PB_FIELD_MAX) /* and its path */
 #define NAMESPACES_MAX	      (PB_HEAD_MAX + 8 * PB_FIELD_MAX)
 #define PROCESS_FIXED_MAX     (35 * PB_FIELD_MAX + FILE_MAX + NAMESPACES_MAX)
-#define ENDPOINT_MAX	      (PB_HEAD_MAX + 13 * PB_FIELD_MAX + 2 * 16)
+#define ENDPOINT_MAX	      (PB_HEAD_MAX + 14 * PB_FIELD_MAX + 2 * 16)
 #define EVENT_FIXED_MAX	      (PB_HEAD_MAX + 24 * PB_FIELD_MAX + FILE_MAX)
 #define DETAIL_FIXED_MAX                                                                           \
 	(7 * PB_FIELD_MAX + PB_HEAD_MAX + EVENT_CALL_ARGS_MAX * PB_VARINT_MAX + NAMESPACES_MAX)
@@ -453,6 +453,7 @@ static uint8_t *put_endpoint(uint8_t *p, const struct endpoint *ep)
 	p = pb_uint(p, 11, ep->remote_port);
 	p = pb_uint(p, 12, ep->readers);
 	p = pb_uint(p, 13, ep->writers);
+	p = pb_uint(p, 14, ep->protocol);
 	return pb_close(p, mark);
 }
 

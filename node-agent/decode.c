@@ -96,6 +96,7 @@ static bool turn_endpoint(const struct nj_endpoint *from, struct endpoint *ret_e
 		.remote_port = from->remote_port,
 		.readers = from->readers,
 		.writers = from->writers,
+		.protocol = from->protocol,
 		.id = from->id,
 		.id2 = from->id2,
 	};
@@ -255,17 +256,6 @@ static void decode_tcp(struct cursor *c, struct decoded *d)
 	add_endpoint(c, d, &tcp.socket);
 }
 
-static void decode_socket_call(struct cursor *c, struct decoded *d)
-{
-	struct nj_socket_call call;
-
-	if (!take_fixed(c, &call, sizeof(call)))
-		return;
-	d->kind = call.head.type == NJ_ACCEPT ? EVENT_KIND_ACCEPT : EVENT_KIND_CONNECT;
-	d->result = call.result;
-	add_endpoint(c, d, &call.socket);
-}
-
 static void decode_open(struct cursor *c, struct decoded *d)
 {
 	struct nj_open open;
@@ -365,9 +355,43 @@ static void take_part(struct cursor *c, struct decoded *d)
 	case NJ_PART_DATA:
 		d->detail.data = take_area(c, part.len);
 		break;
+	case NJ_PART_ADDRESS:
+		d->address = take_area(c, part.len);
+		break;
+	case NJ_PART_NAME:
+		(void)sockaddr_text(take_area(c, part.len), d->name_text[0]);
+		d->detail.text = d->name_text[0];
+		break;
+	case NJ_PART_NAME2:
+		(void)sockaddr_text(take_area(c, part.len), d->name_text[1]);
+		d->detail.path2 = d->name_text[1];
+		break;
 	default:
 		take_struct(c, d, &part);
 	}
+}
+
+/* The address that a call was given says who was meant: it is the peer of a message, and of a
+ * socket that did not get what it asked for. Otherwise the socket knows better. */
+static void apply_address(struct decoded *d)
+{
+	struct endpoint *ep = &d->endpoints[0];
+	bool is_local = d->kind == EVENT_KIND_BIND;
+	bool is_message = d->kind == EVENT_KIND_SEND || d->kind == EVENT_KIND_RECEIVE;
+	struct sockaddr_ip ip;
+
+	if (sockaddr_text(d->address, d->given_text))
+		d->raw_path = d->given_text;
+	else if (d->detail.data.len == 0)
+		d->detail.data = d->address;
+	if (d->endpoint_count == 0 || !sockaddr_ip(d->address, &ip))
+		return;
+	if (!is_message && d->result >= 0)
+		return;
+	ep->family = ip.family;
+	memcpy(is_local ? ep->local_ip : ep->remote_ip, ip.ip, 16);
+	*(is_local ? &ep->local_port : &ep->remote_port) = ip.port;
+	unmap_ipv4(ep);
 }
 
 _Static_assert((int)NJ_KIND_MAX == (int)EVENT_KIND_MAX && (int)NJ_KIND_PRCTL == (int)EVENT_KIND_PRCTL, "abi");
@@ -392,6 +416,8 @@ static void decode_act(struct cursor *c, struct decoded *d)
 	memcpy(d->detail.args, act.arg, sizeof(act.arg));
 	while (c->rest.len > 0 && !c->bad)
 		take_part(c, d);
+	if (!c->bad && d->address.len > 0)
+		apply_address(d);
 }
 
 static void decode_cgroup(struct cursor *c, struct decoded *d)
@@ -410,8 +436,6 @@ static const struct {
 	[NJ_EXEC] = {decode_exec, NJ_CLASS_PROCESS},
 	[NJ_EXIT] = {decode_exit, NJ_CLASS_PROCESS},
 	[NJ_TCP] = {decode_tcp, NJ_CLASS_TCP},
-	[NJ_ACCEPT] = {decode_socket_call, NJ_CLASS_SOCKET},
-	[NJ_UDP_CONNECT] = {decode_socket_call, NJ_CLASS_SOCKET},
 	[NJ_OPEN] = {decode_open, NJ_CLASS_FILE},
 	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
 	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},

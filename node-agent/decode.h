@@ -1,11 +1,12 @@
 /* Kernel records to values: pure, no table, no clock, no memory of its own. What it points to lies
- * in the record. Records come from our own programs, but every length is checked all the same, so
+ * in the record or in the result itself, which therefore is not copied. Records come from our own programs, but every length is checked all the same, so
  * that a mistake there is a counted loss here and nothing worse. */
 #pragma once
 
 #include "bpf/abi.h"
 #include "common/err.h"
 #include "common/event.h"
+#include "node-agent/sockaddr.h"
 
 struct decoded {
 	struct nj_head head;
@@ -44,6 +45,10 @@ struct decoded {
 	uint32_t marks;	      /* EVENT_MARK_* */
 	struct nj_task target; /* tgid 0: none */
 	struct event_detail detail; /* without its target */
+	struct bytes address; /* a struct sockaddr as a call was given it */
+	/* Texts that address parts were turned into. */
+	char given_text[SOCKADDR_TEXT_MAX];
+	char name_text[2][SOCKADDR_TEXT_MAX];
 };
 
 /* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */

@@ -235,6 +235,15 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 	return NULL;
 }
 
+size_t live_count(const struct live *l, enum event_kind kind, pid_t pid)
+{
+	size_t from = 0, count = 0;
+
+	while (live_find(l, kind, pid, &from))
+		count++;
+	return count;
+}
+
 const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid)
 {
 	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;

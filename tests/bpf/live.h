@@ -73,5 +73,8 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 /* Pumps until there is one; fails the test past the deadline. */
 const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid);
 
+/* How many were seen. */
+size_t live_count(const struct live *l, enum event_kind kind, pid_t pid);
+
 /* The endpoint on that descriptor; NULL when there is none. */
 const struct endpoint *seen_endpoint(const struct seen *s, int fd);

@@ -190,6 +190,56 @@ static void an_act_gives_all_its_parts(void **state)
 	assert_int_equal(d.detail.data.len, 3);
 }
 
+/* An act of that kind and result on a UDP socket whose peer is port 53, with the address 10.0.0.1:80 as it
+ * was given. */
+static struct endpoint turned_address(uint16_t kind, int64_t result, struct decoded *d)
+{
+	struct nj_act act = {.head = {.type = NJ_ACT}, .kind = kind, .result = result};
+	struct nj_endpoint ep = {.kind = NJ_EP_UDP, .family = AF_INET, .remote_port = 53};
+	uint8_t record[1024];
+	size_t len = add_part(record, sizeof(act), NJ_PART_ADDRESS, "\2\0\0\x50\x0a\0\0\1\0\0\0\0\0\0\0", 16);
+
+	len = add_part(record, len, NJ_PART_ENDPOINT, &ep, sizeof(ep));
+	act.head.size = (uint16_t)len;
+	memcpy(record, &act, sizeof(act));
+	assert_int_equal(decode_record(bytes_of(record, len), d), 0);
+	assert_int_equal(d->detail.data.len, 16);
+	return d->endpoints[0];
+}
+
+static void an_address_is_the_peer_of_a_message_and_of_what_failed(void **state)
+{
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(turned_address(NJ_KIND_CONNECT, 0, &d).remote_port, 53);
+	assert_int_equal(turned_address(NJ_KIND_CONNECT, -101, &d).remote_port, 80);
+	assert_int_equal(turned_address(NJ_KIND_SEND, 5, &d).remote_port, 80);
+	assert_memory_equal(d.endpoints[0].remote_ip, "\x0a\0\0\1\0", 5);
+	assert_int_equal(turned_address(NJ_KIND_BIND, -98, &d).local_port, 80);
+	assert_int_equal(d.endpoints[0].remote_port, 53);
+}
+
+static void the_names_of_a_unix_socket_are_texts(void **state)
+{
+	struct nj_act act = {.head = {.type = NJ_ACT}, .kind = NJ_KIND_CONNECT};
+	uint8_t record[1024];
+	size_t len = add_part(record, sizeof(act), NJ_PART_ADDRESS, "\1\0./x\0junk", 10);
+	struct decoded d;
+
+	(void)state;
+	len = add_part(record, len, NJ_PART_NAME, "\1\0/run/x", 8);
+	len = add_part(record, len, NJ_PART_NAME2, "\1\0\0y", 4);
+	act.head.size = (uint16_t)len;
+	memcpy(record, &act, sizeof(act));
+	assert_int_equal(decode_record(bytes_of(record, len), &d), 0);
+	assert_string_equal(d.raw_path, "./x");
+	assert_string_equal(d.detail.text, "/run/x");
+	assert_string_equal(d.detail.path2, "@y");
+	assert_int_equal(d.detail.data.len, 0);
+	assert_int_equal(d.endpoint_count, 0);
+}
+
 static void a_call_has_its_name_in_the_table_it_came_from(void **state)
 {
 	(void)state;
@@ -417,6 +467,8 @@ int main(void)
 		cmocka_unit_test(an_act_cut_within_a_part_is_refused),
 		cmocka_unit_test(an_act_of_no_known_kind_or_part_is_refused),
 		cmocka_unit_test(an_act_gives_all_its_parts),
+		cmocka_unit_test(an_address_is_the_peer_of_a_message_and_of_what_failed),
+		cmocka_unit_test(the_names_of_a_unix_socket_are_texts),
 		cmocka_unit_test(a_call_has_its_name_in_the_table_it_came_from),
 		cmocka_unit_test(a_type_that_nobody_knows_is_refused),
 		cmocka_unit_test(bytes_behind_the_last_part_are_refused),

@@ -837,6 +837,7 @@ static void expect_endpoint(Nightjar__V1__Endpoint *out, const struct endpoint *
 	out->remote_port = ep->remote_port;
 	out->readers = ep->readers;
 	out->writers = ep->writers;
+	out->protocol = ep->protocol;
 }
 
 static void expect_namespaces(Nightjar__V1__Namespaces *out, const struct namespaces *ns)
