@@ -32,7 +32,7 @@ static __always_inline __u64 hash_of(const void *address, __u32 len)
 	if (len > NJ_RAW_MAX)
 		len = NJ_RAW_MAX;
 	for (i = 0; i < NJ_RAW_MAX / 8; i++) {
-		__u32 left = len - i * 8;
+		__u64 left = bounded(len - i * 8, 2 * NJ_RAW_MAX - 1);
 		__u64 word = 0;
 
 		if (i * 8 >= len)
@@ -108,6 +108,8 @@ static __always_inline void count(struct nj_window *window, __u32 class, __u64 n
 		window->first_ns = now;
 	window->last_ns = now;
 	((volatile struct nj_window *)window)->count++;
+	/* Once, into a register: what is read twice may differ to the verifier. */
+	class = (__u32)bounded(class, 31);
 	if (!row || class >= NJ_CLASS_MAX)
 		return;
 	__sync_fetch_and_add(&row->seen[class], 1);
