@@ -206,8 +206,7 @@ static int build_ingest(struct collector *c, struct err *e)
 	c->nodes = nodes_new((uint32_t)c->o->nodes_max, c->metrics);
 	if (!c->nodes || policy_pack_message(c->policy, &greeting) < 0)
 		return err_set(e, -ENOMEM, "no memory");
-	if (c->recorder)
-		recorder_describe(c->recorder, nodes_pack_hello, c->nodes);
+	intake.wanted = policy_classes(c->policy);
 	intake.nodes = c->nodes;
 	intake.journal = c->journal;
 	r = intake_new(&intake, &c->intake, e);

@@ -24,7 +24,7 @@ struct options {
 	uint64_t record_cap;
 	char *log_level;
 	struct sink_options sinks;
-	uint64_t relay_hops, repeat_window_ns;
+	uint64_t relay_hops, repeat_window_ns, lost_events;
 	uint64_t scan_addresses, scan_ports, scan_window_ns, scan_short_ns, scan_answered, scan_share;
 };
 

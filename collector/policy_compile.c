@@ -27,6 +27,7 @@ struct policy {
 	Nightjar__V1__Policy msg;
 	struct arena *arena;
 	uint32_t classes, each; /* bits 1 << class */
+	const char *names[CAPTURE_CLASS_MAX + 1]; /* of all that is captured */
 	struct texts open_names, open_prefixes;
 };
 
@@ -162,6 +163,11 @@ static int name_classes(struct policy *p, uint32_t bits, char ***ret_names, size
 static int fill(struct policy *p, struct err *e)
 {
 	Nightjar__V1__Policy *msg = &p->msg;
+	size_t count = 0;
+
+	for (unsigned int class = 0; class < CAPTURE_CLASS_MAX; class ++)
+		if (class < FIXED_CLASSES || p->classes >> class & 1)
+			p->names[count++] = capture_class_name(class);
 
 	if (name_classes(p, p->classes, &msg->classes, &msg->n_classes) < 0 ||
 	    name_classes(p, p->each & p->classes, &msg->each, &msg->n_each) < 0)
@@ -224,6 +230,11 @@ void policy_free(struct policy *p)
 uint32_t policy_generation(const struct policy *p)
 {
 	return p->msg.generation;
+}
+
+const char *const *policy_classes(const struct policy *p)
+{
+	return p->names;
 }
 
 bool policy_wants(const struct policy *p, const char *class)

@@ -22,6 +22,9 @@ void policy_free(struct policy *p); /* NULL allowed */
  * counts as none; one that cannot be written is an error, with the sentence. */
 int policy_number(struct policy *p, const char *file, struct err *e) must_check;
 uint32_t policy_generation(const struct policy *p);
+/* The classes that are captured, process life and TCP included; NULL-terminated, the policy's own.
+ */
+const char *const *policy_classes(const struct policy *p);
 /* Whether events of this class are asked for; process life and TCP always are. */
 bool policy_wants(const struct policy *p, const char *class);
 

@@ -27,6 +27,8 @@ struct recorded_node {
 	struct wire_encoder *encoder;
 	uint64_t frame; /* that it has said Hello in, + 1 */
 	uint64_t seq;	/* of the last batch */
+	struct buf hello; /* the last one, an AgentMessage; empty: none */
+	uint64_t hello_ns;
 };
 
 struct recorder {
@@ -35,8 +37,6 @@ struct recorder {
 	uint64_t max_bytes;
 	struct table *nodes; /* key → struct recorded_node */
 	struct buf message;
-	int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id, struct buf *out);
-	void *hello_ctx;
 	struct metric *batches, *left_out;
 };
 
@@ -47,6 +47,7 @@ static void gone(void *ctx, const void *key, void *record)
 	(void)ctx;
 	(void)key;
 	wire_encoder_free(n->encoder);
+	buf_done(&n->hello);
 }
 
 int recorder_new(const char *path, uint64_t max_bytes, struct metrics *metrics,
@@ -100,62 +101,52 @@ static void write_entry(struct recorder *r, const struct recording_entry *entry)
 		end(r, "it has reached record.cap");
 }
 
-static struct recording_entry entry_of(const struct stage1_batch *batch, struct bytes message)
+static struct recording_entry entry_of(const struct node_ref *node, uint64_t received_ns,
+				       struct bytes message)
 {
 	return (struct recording_entry){.kind = RECORDING_MESSAGE,
-					.cluster = batch->node.cluster,
-					.node = batch->node.node,
-					.boot_id = batch->node.boot_id,
-					.received_ns = batch->received_ns,
+					.cluster = node->cluster,
+					.node = node->node,
+					.boot_id = node->boot_id,
+					.received_ns = received_ns,
 					.message = message};
 }
 
-void recorder_describe(struct recorder *r,
-		       int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id,
-				    struct buf *out),
-		       void *ctx)
-{
-	r->hello = hello;
-	r->hello_ctx = ctx;
-}
-
-/* Only the names: all that is known of a node that speaks from the journal. */
-static int pack_names(struct recorder *r, const struct stage1_batch *batch)
+/* Only the names: all that is known of a node that has said nothing. */
+static int pack_names(struct recorder *r, const struct node_ref *node)
 {
 	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
 	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
 	uint8_t *room;
 
-	hello.cluster = (char *)(uintptr_t)batch->node.cluster;
-	hello.node = (char *)(uintptr_t)batch->node.node;
-	hello.boot_id = (char *)(uintptr_t)batch->node.boot_id;
+	hello.cluster = (char *)(uintptr_t)node->cluster;
+	hello.node = (char *)(uintptr_t)node->node;
+	hello.boot_id = (char *)(uintptr_t)node->boot_id;
 	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
 	message.hello = &hello;
+	buf_clear(&r->message);
 	room = buf_extend(&r->message, nightjar__v1__agent_message__get_packed_size(&message));
 	if (room)
 		(void)nightjar__v1__agent_message__pack(&message, room);
 	return buf_error(&r->message);
 }
 
-static void write_hello(struct recorder *r, const struct stage1_batch *batch)
+static void write_hello(struct recorder *r, const struct recorded_node *n,
+			const struct node_ref *node, uint64_t received_ns)
 {
-	const struct node_ref *node = &batch->node;
-	struct recording_entry entry;
-	int result = -ENOENT;
+	struct recording_entry entry = entry_of(node, n->hello_ns, buf_bytes(&n->hello));
 
-	buf_clear(&r->message);
-	if (r->hello)
-		result = r->hello(r->hello_ctx, node->cluster, node->node, node->boot_id, &r->message);
-	if (result == -ENOENT)
-		result = pack_names(r, batch);
-	if (result < 0)
-		return;
-	entry = entry_of(batch, buf_bytes(&r->message));
+	if (n->hello.len == 0) {
+		if (pack_names(r, node) < 0)
+			return;
+		entry = entry_of(node, received_ns, buf_bytes(&r->message));
+	}
 	write_entry(r, &entry);
 }
 
 /* A node that has not been in this frame says Hello, and its next batch opens an epoch. */
-static void enter_frame(struct recorder *r, struct recorded_node *n, const struct stage1_batch *batch)
+static void enter_frame(struct recorder *r, struct recorded_node *n, const struct node_ref *node,
+			uint64_t received_ns)
 {
 	uint64_t frame = recording_frame(r->writer) + 1;
 
@@ -163,7 +154,7 @@ static void enter_frame(struct recorder *r, struct recorded_node *n, const struc
 		return;
 	n->frame = frame;
 	wire_encoder_new_epoch(n->encoder);
-	write_hello(r, batch);
+	write_hello(r, n, node, received_ns);
 }
 
 static void write_batch(struct recorder *r, struct recorded_node *n, const struct stage1_batch *batch)
@@ -178,7 +169,7 @@ static void write_batch(struct recorder *r, struct recorded_node *n, const struc
 		metric_add(r->left_out, 1);
 		return;
 	}
-	entry = entry_of(batch, buf_bytes(&r->message));
+	entry = entry_of(&batch->node, batch->received_ns, buf_bytes(&r->message));
 	write_entry(r, &entry);
 	metric_add(r->batches, 1);
 }
@@ -193,7 +184,7 @@ static bool encode_event(struct recorder *r, struct recorded_node *n, const stru
 		write_batch(r, n, batch);
 		if (!r->writer)
 			return false;
-		enter_frame(r, n, batch);
+		enter_frame(r, n, &batch->node, batch->received_ns);
 		if (wire_encoder_epoch_full(n->encoder))
 			wire_encoder_new_epoch(n->encoder);
 		wire_encode_begin(n->encoder);
@@ -218,7 +209,7 @@ static void record(struct recorder *r, struct recorded_node *n, const struct sta
 	bool begun = true;
 	uint32_t i;
 
-	enter_frame(r, n, batch);
+	enter_frame(r, n, &batch->node, batch->received_ns);
 	begin_batch(n, b);
 	for (i = 0; i < b->event_count && r->writer; i++) {
 		if (!begun)
@@ -230,7 +221,7 @@ static void record(struct recorder *r, struct recorded_node *n, const struct sta
 		metric_add(r->left_out, 1);
 		if (r->writer) {
 			write_batch(r, n, batch);
-			enter_frame(r, n, batch);
+			enter_frame(r, n, &batch->node, batch->received_ns);
 		}
 	}
 	if (!r->writer)
@@ -255,22 +246,50 @@ static bool set_key(const struct node_ref *node, struct key *ret_key)
 	return true;
 }
 
-void recorder_batch(struct recorder *r, const struct stage1_batch *batch)
+/* Lock held. NULL: not recorded. */
+static struct recorded_node *find(struct recorder *r, const struct node_ref *node)
 {
 	struct recorded_node *n;
 	struct key key;
 
-	if (!set_key(&batch->node, &key))
-		return;
+	if (!r->writer || !set_key(node, &key))
+		return NULL;
+	n = (struct recorded_node *)table_put(r->nodes, &key, NULL);
+	if (!n->encoder)
+		n->encoder = wire_encoder_new(DEFINITIONS_MAX);
+	return n;
+}
+
+void recorder_batch(struct recorder *r, const struct stage1_batch *batch)
+{
+	struct recorded_node *n;
+
 	(void)pthread_mutex_lock(&r->lock);
-	if (r->writer) {
-		n = (struct recorded_node *)table_put(r->nodes, &key, NULL);
-		if (!n->encoder)
-			n->encoder = wire_encoder_new(DEFINITIONS_MAX);
-		if (n->encoder)
-			record(r, n, batch);
+	n = find(r, &batch->node);
+	if (n && n->encoder)
+		record(r, n, batch);
+	else if (n)
+		metric_add(r->left_out, batch->batch->event_count);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+void recorder_hello(struct recorder *r, const struct node_ref *node, uint64_t received_ns,
+		    struct bytes message)
+{
+	struct recorded_node *n;
+	struct recording_entry entry;
+
+	(void)pthread_mutex_lock(&r->lock);
+	n = find(r, node);
+	if (n && n->encoder) {
+		buf_clear(&n->hello);
+		buf_add(&n->hello, message.data, message.len);
+		n->hello_ns = received_ns;
+		entry = entry_of(node, received_ns, message);
+		if (n->frame == recording_frame(r->writer) + 1)
+			write_entry(r, &entry);
 		else
-			metric_add(r->left_out, batch->batch->event_count);
+			enter_frame(r, n, node, received_ns);
 	}
 	(void)pthread_mutex_unlock(&r->lock);
 }

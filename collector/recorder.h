@@ -16,12 +16,10 @@ struct recorder;
 
 int recorder_new(const char *path, uint64_t max_bytes, struct metrics *metrics,
 		 struct recorder **ret_recorder, struct err *e) must_check;
-/* Who knows a node's Hello as an AgentMessage; without one a recording has only its names. Before the
- * first batch. */
-void recorder_describe(struct recorder *r,
-		       int (*hello)(void *ctx, const char *cluster, const char *node, const char *boot_id,
-				    struct buf *out),
-		       void *ctx);
+/* What a node says of itself, an AgentMessage with its Hello: begins its part of each frame from
+ * now on. Of a node that has said nothing a recording has only the names. */
+void recorder_hello(struct recorder *r, const struct node_ref *node, uint64_t received_ns,
+		    struct bytes message);
 void recorder_batch(struct recorder *r, const struct stage1_batch *batch);
 void recorder_advance(struct recorder *r, uint64_t wall_ns);
 /* Writes what is there, so that a quiet recording is never far behind. */

@@ -87,8 +87,11 @@ static void feed(struct replay *r, const struct recording_entry *entry)
 
 	arena_reset(r->arena);
 	result = wire_peek_batch(entry->message, r->arena, &head);
-	if (result == -ENOMSG)
-		return; /* a Hello or a heartbeat */
+	if (result == -ENOMSG) { /* a Hello */
+		stage1_hello(r->stage1, stage1_shard(entry->cluster, entry->node), &fed.node,
+			     entry->received_ns, entry->message);
+		return;
+	}
 	decoder = result == 0 ? find_decoder(r, entry) : NULL;
 	if (decoder && wire_decode_batch(decoder, entry->message, r->arena, &batch) == 0)
 		stage1_feed(r->stage1, stage1_shard(entry->cluster, entry->node), &fed);

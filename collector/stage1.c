@@ -9,6 +9,7 @@
 
 #include "collector/detect/detect.h"
 #include "collector/entity/entities.h"
+#include "collector/node_health.h"
 
 #define DETECTORS_MAX 32U
 
@@ -28,10 +29,12 @@ static const char *const evicted_labels[EVICTED_STATES] = {
 	[EVICTED_SCAN_TREES] = "table=\"scan_trees\"",
 	[EVICTED_SCAN_TARGETS] = "table=\"scan_targets\"",
 	[EVICTED_FINDINGS] = "table=\"credential_findings\"",
+	[EVICTED_HEALTH] = "table=\"health_findings\"",
 };
 
 struct shard {
 	struct entities *entities;
+	struct node_health *health;
 	void *states[DETECTORS_MAX];
 	struct evicted evicted; /* as counted so far */
 	uint64_t evicted_kept;
@@ -67,17 +70,21 @@ static void shard_free(struct shard *shard)
 		free(shard->states[i]);
 	}
 	entities_free(shard->entities);
+	node_health_free(shard->health);
 	free(shard);
 }
 
 DEFINE_CLEANUP(struct shard *, shard_free)
 
-static struct shard *shard_new(void)
+static struct shard *shard_new(const struct stage1 *s)
 {
 	_cleanup_(shard_freep) struct shard *shard = calloc(1, sizeof(*shard));
 	const struct detector *const *registry = detect_registry();
 
 	if (!shard || !(shard->entities = entities_new()))
+		return NULL;
+	shard->health = node_health_new(&s->options, &s->out);
+	if (!shard->health)
 		return NULL;
 	for (size_t i = 0; registry[i]; i++) {
 		void *state = registry[i]->state_size ? calloc(1, registry[i]->state_size) : NULL;
@@ -161,6 +168,7 @@ static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 	for (size_t i = 0; registry[i]; i++)
 		if (registry[i]->evicted)
 			registry[i]->evicted(shard->states[i], &stats.evicted);
+	stats.evicted.of[EVICTED_HEALTH] = node_health_evicted(shard->health);
 	metric_add(s->events, events);
 	for (size_t i = 0; i < EVICTED_STATES; i++)
 		metric_add(s->evicted[i], stats.evicted.of[i] - shard->evicted.of[i]);
@@ -169,15 +177,20 @@ static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 	shard->evicted_kept = stats.evicted_kept;
 }
 
+static struct shard *shard_of(struct stage1 *s, uint32_t shard)
+{
+	shard %= STAGE1_SHARDS;
+	if (!s->shards[shard])
+		s->shards[shard] = shard_new(s);
+	return s->shards[shard];
+}
+
 void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *batch)
 {
 	struct turn turn = {.s = s, .batch = batch};
 	struct node_state *node;
 
-	shard %= STAGE1_SHARDS;
-	if (!s->shards[shard])
-		s->shards[shard] = shard_new();
-	turn.shard = s->shards[shard];
+	turn.shard = shard_of(s, shard);
 	if (!turn.shard) {
 		metric_add(s->unfed, batch->batch->event_count);
 		return;
@@ -187,5 +200,18 @@ void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *ba
 	turn.node = node;
 	for (uint32_t i = 0; i < batch->batch->event_count; i++)
 		feed_event(&turn, &batch->batch->events[i]);
+	node_health_batch(turn.shard->health, batch);
 	count(s, turn.shard, batch->batch->event_count);
+}
+
+void stage1_hello(struct stage1 *s, uint32_t shard, const struct node_ref *node,
+		  uint64_t received_ns, struct bytes message)
+{
+	Nightjar__V1__AgentMessage *said =
+		nightjar__v1__agent_message__unpack(NULL, message.len, message.data);
+	struct shard *own = shard_of(s, shard);
+
+	if (own && said && said->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO)
+		node_health_hello(own->health, node, received_ns, said->hello);
+	nightjar__v1__agent_message__free_unpacked(said, NULL);
 }

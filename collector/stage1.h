@@ -47,3 +47,8 @@ struct stage1 *stage1_new(const struct detect_options *options, const struct sta
 void stage1_free(struct stage1 *s);		    /* NULL allowed */
 uint32_t stage1_shard(const char *cluster, const char *node);
 void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *batch);
+/* What a node says of itself: an AgentMessage with a Hello, as intake keeps it. Anything else is
+ * let pass. received_ns decides when its alerts have happened: it is a part of the recorded stream.
+ */
+void stage1_hello(struct stage1 *s, uint32_t shard, const struct node_ref *node,
+		  uint64_t received_ns, struct bytes message);

@@ -11,6 +11,7 @@
 
 #define ANCESTORS_MAX 12
 #define EVIDENCE_MAX  16
+#define FIELDS_MAX    16
 
 static char *keep(struct alert *a, const char *text)
 {
@@ -106,7 +107,7 @@ struct alert *verdict_new(const struct detector *detector, const struct verdict_
 	a->msg.id = keep(a, id);
 	a->msg.op = keep(a, "create");
 	a->msg.time = timestamp(a, event->wall_ns);
-	a->msg.kind = keep(a, "chain");
+	a->msg.kind = keep(a, detector->kind ? detector->kind : "chain");
 	a->msg.rule = keep(a, detector->name);
 	a->msg.title = keep(a, detector->title);
 	a->msg.cluster = keep(a, event->cluster);
@@ -135,6 +136,11 @@ void verdict_revise(struct alert *a, const char *id, uint32_t revision, uint32_t
 	a->msg.revision = revision;
 	a->msg.op = keep(a, "update");
 	a->msg.count = seen;
+}
+
+void verdict_close(struct alert *a)
+{
+	a->msg.op = keep(a, "close");
 }
 
 void verdict_remote(struct alert *a, const char *ip, uint32_t port)
@@ -180,6 +186,23 @@ void verdict_evidence(struct alert *a, const char *key, const char *fmt, ...)
 	entry->value = vprint(a, fmt, ap);
 	va_end(ap);
 	a->msg.evidence[a->msg.n_evidence++] = entry;
+}
+
+void verdict_field(struct alert *a, const char *key, const char *fmt, ...)
+{
+	Nightjar__V1__Alert__FieldsEntry *entry = arena_alloc(a->arena, sizeof(*entry));
+	va_list ap;
+
+	if (!a->msg.fields)
+		a->msg.fields = arena_alloc(a->arena, FIELDS_MAX * sizeof(entry));
+	if (!entry || !a->msg.fields || a->msg.n_fields == FIELDS_MAX)
+		return;
+	nightjar__v1__alert__fields_entry__init(entry);
+	entry->key = keep(a, key);
+	va_start(ap, fmt);
+	entry->value = vprint(a, fmt, ap);
+	va_end(ap);
+	a->msg.fields[a->msg.n_fields++] = entry;
 }
 
 static bool step_before(const Google__Protobuf__Timestamp *x, const Google__Protobuf__Timestamp *y)

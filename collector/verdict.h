@@ -31,6 +31,9 @@ struct alert *verdict_of(const struct detector *detector, const struct detect_co
 /* Makes it a later revision of the alert with that id. */
 void verdict_revise(struct alert *a, const char *id, uint32_t revision, uint32_t count);
 
+/* What it says is over: op close, in place of update. */
+void verdict_close(struct alert *a);
+
 void verdict_grade(struct alert *a, const char *severity, double score);
 /* techniques: constant, NULL-terminated; in place of the detector's. */
 void verdict_techniques(struct alert *a, const char *const *techniques);
@@ -38,6 +41,10 @@ void verdict_remote(struct alert *a, const char *ip, uint32_t port);
 void verdict_place(struct alert *a, const char *namespace, const char *workload, const char *pod);
 void verdict_output(struct alert *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_evidence(struct alert *a, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* For programs: a key of the alert's fields. */
+void verdict_field(struct alert *a, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #define VERDICT_STEPS_MAX 16

@@ -210,6 +210,18 @@ static void feed(struct workers *w, uint32_t shard, const struct intake_item *it
 				  (uint64_t)batch->head.wall_offset_ns);
 }
 
+static void introduce(struct workers *w, const struct intake_item *item)
+{
+	const struct node_ref node = {
+		.cluster = item->node->cluster, .node = item->node->name, .boot_id = item->boot_id};
+	const struct bytes message = bytes_of(item->message, item->len);
+
+	if (w->config.recorder)
+		recorder_hello(w->config.recorder, &node, item->received_ns, message);
+	stage1_hello(w->stage1, stage1_shard(node.cluster, node.node), &node, item->received_ns,
+		     message);
+}
+
 /* A batch that cannot be decoded is lost, whatever the reason, and its epoch with it: counted, and
  * the agent begins a new one. */
 static void work(struct thread *t, const struct intake_item *item)
@@ -244,6 +256,8 @@ static void *run_first(void *ctx)
 		if (item->kind == INTAKE_BATCH) {
 			work(t, item);
 			arena_reset(t->arena);
+		} else if (item->kind == INTAKE_HELLO) {
+			introduce(w, item);
 		} else {
 			metric_add(w->heartbeats, 1);
 			note_time(w, item->node, item->wall_ns);

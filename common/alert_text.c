@@ -208,6 +208,8 @@ static void write_headline(struct line *l, const Nightjar__V1__Alert *a)
 	add_sentence(l, is_set(a->output) ? a->output : a->title);
 	if (strcmp(a->op, "update") == 0)
 		add_text(l, " (more is known now)");
+	else if (strcmp(a->op, "close") == 0)
+		add_text(l, " (closed)");
 	end_line(l);
 }
 

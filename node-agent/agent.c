@@ -33,10 +33,10 @@
 #include "node-agent/uplink.h"
 
 #define RECORDS_PER_TURN 4096
-#define TICK_NS		 NS_PER_SEC /* of losses and of the wall clock */
+#define TICK_NS		 (NS_PER_SEC / 2) /* of losses and of the wall clock */
 #define EPOCH_NS	 (60 * NS_PER_SEC)
 #define DRAIN_TURNS	 64
-#define LOSSES_MAX	 64
+#define LOSSES_MAX	 128 /* a reason of a class each */
 
 /* What the uplink's thread leaves for the loop. */
 struct mail {

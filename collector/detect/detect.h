@@ -17,10 +17,12 @@ struct detect_options {
 	uint32_t relay_hops_max;     /* reverse_shell: processes between interpreter and party */
 	struct targets_options scan; /* lateral_scan */
 	uint64_t repeat_window_ns;   /* silence after which the same finding is a new alert */
+	uint64_t lost_events;	     /* of one class of a node, that are worth an alert */
 	const struct baseline *baseline; /* NULL: everything is unknown */
 };
 
-/* 4 hops; 20 addresses, 30 ports, 60 s, 2 s, an answer counts half, 25 % must count; 10 min. */
+/* 4 hops; 20 addresses, 30 ports, 60 s, 2 s, an answer counts half, 25 % must count; 10 min; 100
+ * lost. */
 void detect_options_default(struct detect_options *ret_options);
 
 struct entities;
@@ -51,6 +53,7 @@ struct detector {
 	const char *name;     /* the alert's rule */
 	const char *title;    /* the alert's title */
 	const char *help;     /* one sentence for the catalogue */
+	const char *kind;     /* of the alert; NULL: chain */
 	uint64_t kinds;	      /* DETECT_KIND bits of the events it sees */
 	struct detect_needs needs;
 	const char *severity; /* the highest it gives */

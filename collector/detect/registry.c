@@ -31,5 +31,6 @@ void detect_options_default(struct detect_options *ret_options)
 			 .answered_percent = 50,
 			 .share_percent = 25},
 		.repeat_window_ns = 600 * NS_PER_SEC,
+		.lost_events = 100,
 	};
 }

@@ -21,6 +21,7 @@ enum evicted_state {
 	EVICTED_SCAN_TREES,
 	EVICTED_SCAN_TARGETS, /* of a tree */
 	EVICTED_FINDINGS,     /* thefts already reported */
+	EVICTED_HEALTH,	      /* open alerts about nodes */
 	EVICTED_STATES,
 };
 

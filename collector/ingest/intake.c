@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "collector/ingest/introduce.h"
 #include "common/arena.h"
 #include "common/log.h"
 
@@ -32,6 +33,7 @@ struct parked {
 
 struct intake {
 	struct intake_config config;
+	struct introduce *introduce;
 	struct arena *arena; /* of replay */
 
 	struct metric *taken, *duplicate, *stale, *superseded, *parked_total, *missing, *no_memory,
@@ -52,7 +54,7 @@ void intake_item_free(struct intake_item *item)
 	free(item);
 }
 
-static struct intake_item *item_new(enum intake_kind kind, struct node *node, const char *boot_id,
+struct intake_item *intake_item_new(enum intake_kind kind, struct node *node, const char *boot_id,
 				    uint64_t received_ns, struct bytes message)
 {
 	struct intake_item *item = malloc(sizeof(*item) + message.len);
@@ -210,6 +212,7 @@ static void note(struct node *node, const struct wire_batch_head *head, uint64_t
 	node->appended_seq = head->seq;
 	node->epoch = head->epoch;
 	node->epoch_known = true;
+	node->policy_generation = head->policy_generation;
 	node->last_seen_ns = received_ns;
 }
 
@@ -274,7 +277,7 @@ enum intake_verdict intake_batch(struct intake *in, struct node *node, struct li
 	nodes_lock(in->config.nodes);
 	verdict = judge(in, node, call, head);
 	if (verdict == INTAKE_TAKEN) {
-		item = item_new(INTAKE_BATCH, node, node->boot_id, received_ns, message);
+		item = intake_item_new(INTAKE_BATCH, node, node->boot_id, received_ns, message);
 		verdict = item ? take(in, item, head) : INTAKE_NO_MEMORY;
 		if (verdict == INTAKE_PARKED)
 			verdict = park(in, call, item, head);
@@ -322,6 +325,7 @@ void intake_retry(struct intake *in)
 		parked_free(p);
 	}
 	in->parked_tail = at;
+	introduce_retry(in->introduce);
 	nodes_unlock(in->config.nodes);
 }
 
@@ -401,9 +405,8 @@ void intake_hello(struct intake *in, struct node *node, struct listen_call *call
 	node->throttled = false; /* a new stream begins at full speed */
 	older = node->call;
 	node->call = listen_call_ref(call);
-	if (node->hello)
-		nightjar__v1__hello__free_unpacked(node->hello, NULL);
-	node->hello = hello;
+	nodes_set_hello(in->config.nodes, node, hello);
+	introduce_node(in->introduce, node, received_ns);
 	node->last_seen_ns = received_ns;
 	nodes_unlock(in->config.nodes);
 	if (!older)
@@ -423,9 +426,10 @@ void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__
 	node->cpu_ns = beat->cpu_ns;
 	/* Only a hint of the time: a worker that is busy has better ones in its queue, and an agent
 	 * whose batches wait gives none. */
-	item = beat->boot_ns && in->config.room(in->config.ctx, node) ?
-		       item_new(INTAKE_HEARTBEAT, node, node->boot_id, received_ns, (struct bytes){0}) :
-		       NULL;
+	item = beat->boot_ns && in->config.room(in->config.ctx, node)
+		       ? intake_item_new(INTAKE_HEARTBEAT, node, node->boot_id, received_ns,
+					 (struct bytes){0})
+		       : NULL;
 	if (item) {
 		item->wall_ns = beat->boot_ns + (uint64_t)beat->wall_offset_ns;
 		in->config.submit(in->config.ctx, item);
@@ -479,39 +483,63 @@ void intake_rotated(void *ctx)
 	size_t count = 0, i;
 	struct node **list = nodes_list(in->config.nodes, &count);
 
-	for (i = 0; list && i < count; i++)
+	for (i = 0; list && i < count; i++) {
+		introduce_again(in->introduce, list[i]);
 		intake_need_epoch(in, list[i]);
+	}
 	if (list)
 		nodes_list_free(list, count);
+}
+
+static void replay_batch(struct intake *in, struct node *node, const struct journal_record *record,
+			 const struct wire_batch_head *head)
+{
+	nodes_lock(in->config.nodes);
+	note(node, head, record->received_ns);
+	node->synced_seq = head->seq;
+	nodes_unlock(in->config.nodes);
+}
+
+static void replay_item(struct intake *in, struct node *node, const struct journal_record *record)
+{
+	enum intake_kind kind = record->type == JOURNAL_BATCH ? INTAKE_BATCH : INTAKE_HELLO;
+	struct intake_item *item = intake_item_new(kind, node, record->node.boot_id,
+						   record->received_ns, record->payload);
+
+	nodes_lock(in->config.nodes);
+	(void)snprintf(node->boot_id, sizeof(node->boot_id), "%s", record->node.boot_id);
+	nodes_unlock(in->config.nodes);
+	if (item)
+		in->config.submit(in->config.ctx, item);
+	else
+		metric_add(in->no_memory, 1);
 }
 
 void intake_replay(void *ctx, const struct journal_record *record)
 {
 	struct intake *in = (struct intake *)ctx;
-	struct wire_batch_head head;
-	struct intake_item *item = NULL;
-	struct node *node;
+	Nightjar__V1__Hello *hello = NULL;
+	struct wire_batch_head head = {0};
+	struct node *node = NULL;
 
-	if (record->type != JOURNAL_BATCH)
+	if (record->type != JOURNAL_BATCH && record->type != JOURNAL_HELLO)
 		return;
 	arena_reset(in->arena);
-	node = wire_peek_batch(record->payload, in->arena, &head) == 0 ?
-		       nodes_get(in->config.nodes, record->node.cluster, record->node.node) :
-		       NULL;
+	if (record->type == JOURNAL_HELLO)
+		hello = introduce_unpack(record->payload);
+	if (hello || (record->type == JOURNAL_BATCH &&
+		      wire_peek_batch(record->payload, in->arena, &head) == 0))
+		node = nodes_get(in->config.nodes, record->node.cluster, record->node.node);
 	if (!node) {
 		metric_add(in->unreadable, 1);
+		nightjar__v1__hello__free_unpacked(hello, NULL);
 		return;
 	}
-	nodes_lock(in->config.nodes);
-	(void)snprintf(node->boot_id, sizeof(node->boot_id), "%s", record->node.boot_id);
-	note(node, &head, record->received_ns);
-	node->synced_seq = head.seq;
-	nodes_unlock(in->config.nodes);
-	item = item_new(INTAKE_BATCH, node, record->node.boot_id, record->received_ns, record->payload);
-	if (item)
-		in->config.submit(in->config.ctx, item);
+	if (hello)
+		introduce_replay(in->introduce, node, record, hello);
 	else
-		metric_add(in->no_memory, 1);
+		replay_batch(in, node, record, &head);
+	replay_item(in, node, record);
 	node_unref(node);
 }
 
@@ -534,18 +562,21 @@ static void register_counters(struct intake *in)
 					"Agents told to send less because detection was behind.");
 	in->missing = metrics_counter(m, "nightjar_intake_batches_missing_total", NULL,
 				      "Sequence numbers that agents have skipped.");
-	in->unreadable = metrics_counter(m, "nightjar_journal_unreadable_total", NULL,
-					 "Records of the journal that are no batch.");
+	in->unreadable =
+		metrics_counter(m, "nightjar_journal_unreadable_total", NULL,
+				"Records of the journal that are neither batch nor hello.");
 }
 
 int intake_new(const struct intake_config *config, struct intake **ret_intake, struct err *e)
 {
 	struct intake *in = calloc(1, sizeof(*in));
 
-	if (in)
+	if (in) {
 		in->arena = arena_new(PEEK_ARENA_BYTES);
-	if (!in || !in->arena) {
-		free(in);
+		in->introduce = introduce_new(config);
+	}
+	if (!in || !in->arena || !in->introduce) {
+		intake_free(in);
 		return err_set(e, -ENOMEM, "cannot start the intake: no memory");
 	}
 	in->config = *config;
@@ -576,6 +607,7 @@ void intake_free(struct intake *in)
 		in->throttled = node->next_throttled;
 		node_unref(node);
 	}
+	introduce_free(in->introduce);
 	free(in->waiting);
 	arena_free(in->arena);
 	free(in);

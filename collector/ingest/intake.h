@@ -17,24 +17,32 @@
 enum intake_kind {
 	INTAKE_BATCH = 1,
 	INTAKE_HEARTBEAT = 2,
+	INTAKE_HELLO = 3, /* it says something new */
 };
 
 /* For a worker; one allocation, the message behind it. */
 struct intake_item {
 	enum intake_kind kind;
 	struct node *node; /* a reference */
+	struct intake_item *next; /* introduce.c's own */
 	char boot_id[NODE_BOOT_MAX];
 	uint64_t received_ns;
 	uint64_t wall_ns; /* heartbeat: the node's wall clock */
 	size_t len;
 	uint8_t message[];
 };
+/* message is copied. NULL without memory. */
+struct intake_item *intake_item_new(enum intake_kind kind, struct node *node, const char *boot_id,
+				    uint64_t received_ns, struct bytes message);
 void intake_item_free(struct intake_item *item); /* NULL allowed */
 
 struct intake_config {
 	struct nodes *nodes;	 /* not owned, as the next */
 	struct journal *journal; /* its synced call-back is intake_synced */
 	struct metrics *metrics;
+	/* What the policy asks for: noted in every Hello that is kept. NULL-terminated and
+	 * constant; NULL: nothing. */
+	const char *const *wanted;
 	/* Whether the node's worker takes one more. Only intake submits, under one lock. */
 	bool (*room)(void *ctx, const struct node *node);
 	/* Ownership passes; never fails after room has said yes. During replay it waits. */
@@ -58,7 +66,8 @@ enum intake_verdict {
 };
 
 /* The node's stream is call from now on; an older one is ended. hello is owned by the node after.
- * received_ns: wall clock, as below. */
+ * What it says that the node's last one did not goes to journal and worker, later if there is no
+ * room. received_ns: wall clock, as below. */
 void intake_hello(struct intake *in, struct node *node, struct listen_call *call,
 		  Nightjar__V1__Hello *hello, uint64_t received_ns);
 /* message is copied. Pauses call before it answers INTAKE_PARKED. */

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/arena.h"
+#include "common/capture_class.h"
 #include "common/clock.h"
 #include "common/proto_json.h"
 #include "common/table.h"
@@ -19,9 +21,19 @@ struct key {
 	char name[NODE_NAME_MAX];
 };
 
+static const char *const state_names[] = {"full", "degraded", "missing"};
+#define STATES (sizeof(state_names) / sizeof(state_names[0]))
+
+/* How many nodes say this of that class. */
+struct cell {
+	struct nodes *nodes;
+	uint32_t count;
+};
+
 struct nodes {
 	pthread_mutex_t lock;
 	struct table *table; /* key → struct node * */
+	struct cell coverage[CAPTURE_CLASS_MAX][STATES];
 };
 
 static bool keep(void *ctx, const void *record)
@@ -32,14 +44,48 @@ static bool keep(void *ctx, const void *record)
 	return *node && (*node)->call;
 }
 
+static size_t state_of(const char *name)
+{
+	size_t state = 0;
+
+	while (state < STATES && strcmp(name, state_names[state]) != 0)
+		state++;
+	return state;
+}
+
+/* Lock held. sign: 1 or -1. What a newer agent says and this side does not know counts nowhere. */
+static void count_coverage(struct nodes *n, const Nightjar__V1__Hello *hello, int sign)
+{
+	for (size_t i = 0; hello && i < hello->n_coverage; i++) {
+		int class = capture_class_find(hello->coverage[i]->class_);
+		size_t state = state_of(hello->coverage[i]->state);
+
+		if (class >= 0 && state < STATES)
+			n->coverage[class][state].count += (uint32_t)sign;
+	}
+}
+
 static void gone(void *ctx, const void *key, void *record)
 {
 	struct node **node = (struct node **)record;
 
-	(void)ctx;
 	(void)key;
-	if (*node)
-		node_unref(*node);
+	if (!*node)
+		return;
+	count_coverage(ctx, (*node)->hello, -1);
+	(*node)->forgotten = true;
+	node_unref(*node);
+}
+
+void nodes_set_hello(struct nodes *n, struct node *node, Nightjar__V1__Hello *hello)
+{
+	if (!node->forgotten) {
+		count_coverage(n, node->hello, -1);
+		count_coverage(n, hello, 1);
+	}
+	if (node->hello)
+		nightjar__v1__hello__free_unpacked(node->hello, NULL);
+	node->hello = hello;
 }
 
 static uint64_t count_nodes(void *ctx)
@@ -64,6 +110,32 @@ static uint64_t count_evicted(void *ctx)
 	return stats.evicted;
 }
 
+static uint64_t read_cell(void *ctx)
+{
+	struct cell *cell = (struct cell *)ctx;
+	uint64_t count;
+
+	nodes_lock(cell->nodes);
+	count = cell->count;
+	nodes_unlock(cell->nodes);
+	return count;
+}
+
+static void register_coverage(struct nodes *n, struct metrics *metrics)
+{
+	char labels[64];
+
+	for (unsigned int i = 0; i < CAPTURE_CLASS_MAX * STATES; i++) {
+		struct cell *cell = &n->coverage[i / STATES][i % STATES];
+
+		cell->nodes = n;
+		(void)snprintf(labels, sizeof(labels), "class=\"%s\",state=\"%s\"",
+			       capture_class_name(i / STATES), state_names[i % STATES]);
+		metrics_gauge_fn(metrics, "nightjar_nodes_coverage", labels,
+				 "Nodes by what they can see of each class.", read_cell, cell);
+	}
+}
+
 struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics)
 {
 	struct nodes *n = calloc(1, sizeof(*n));
@@ -71,7 +143,8 @@ struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics)
 				      .record_size = sizeof(struct node *),
 				      .capacity = capacity,
 				      .keep = keep,
-				      .gone = gone};
+				      .gone = gone,
+				      .ctx = n};
 
 	if (!n)
 		return NULL;
@@ -84,6 +157,7 @@ struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics)
 	metrics_gauge_fn(metrics, "nightjar_nodes", NULL, "Nodes that have spoken.", count_nodes, n);
 	metrics_gauge_fn(metrics, "nightjar_nodes_evicted", NULL,
 			 "Nodes forgotten because the table was full.", count_evicted, n);
+	register_coverage(n, metrics);
 	return n;
 }
 
@@ -120,6 +194,7 @@ void node_unref(struct node *node)
 		nightjar__v1__hello__free_unpacked(node->hello, NULL);
 	if (node->call)
 		listen_call_unref(node->call);
+	free(node->introduction);
 	free(node);
 }
 
@@ -167,6 +242,7 @@ static void describe(struct node *node, Nightjar__V1__Node *ret_msg)
 	ret_msg->events_lost = atomic_load(&node->events_lost);
 	ret_msg->agent_rss_bytes = node->rss_bytes;
 	ret_msg->agent_cpu_ns = node->cpu_ns;
+	ret_msg->policy_generation = node->policy_generation;
 	if (!node->hello)
 		return;
 	ret_msg->kernel = node->hello->kernel;
@@ -198,44 +274,6 @@ int nodes_pack(struct nodes *n, struct node *node, struct buf *out)
 		(void)nightjar__v1__node__pack(&msg, room);
 	nodes_unlock(n);
 	return r < 0 ? r : buf_error(out);
-}
-
-/* Lock held. */
-static int pack_hello(struct node *node, struct buf *out)
-{
-	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
-	Nightjar__V1__Hello hello = *node->hello;
-	uint8_t *room;
-
-	hello.cluster = node->cluster;
-	hello.node = node->name;
-	hello.resume_seq = 0; /* a recording numbers anew */
-	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
-	message.hello = &hello;
-	room = buf_extend(out, nightjar__v1__agent_message__get_packed_size(&message));
-	if (room)
-		(void)nightjar__v1__agent_message__pack(&message, room);
-	return buf_error(out);
-}
-
-int nodes_pack_hello(void *ctx, const char *cluster, const char *name, const char *boot_id, struct buf *out)
-{
-	struct nodes *n = (struct nodes *)ctx;
-	struct key key = {0};
-	struct node **slot, *node;
-	int r = -ENOENT;
-
-	if (strlen(cluster) >= sizeof(key.cluster) || strlen(name) >= sizeof(key.name))
-		return r;
-	memcpy(key.cluster, cluster, strlen(cluster));
-	memcpy(key.name, name, strlen(name));
-	nodes_lock(n);
-	slot = (struct node **)table_get(n->table, &key);
-	node = slot ? *slot : NULL;
-	if (node && node->hello && strcmp(node->boot_id, boot_id) == 0)
-		r = pack_hello(node, out);
-	nodes_unlock(n);
-	return r;
 }
 
 struct gather {

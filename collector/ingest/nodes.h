@@ -27,7 +27,10 @@ struct node {
 
 	/* ---- under nodes_lock ---- */
 	char boot_id[NODE_BOOT_MAX];
-	Nightjar__V1__Hello *hello; /* the newest; NULL: known from the journal only */
+	Nightjar__V1__Hello *hello; /* the newest, nodes_set_hello; NULL: none is known */
+	uint8_t *introduction; /* what the stages were told of it: an AgentMessage; NULL: nothing */
+	size_t introduction_len;
+	uint64_t introduced_ns;	    /* wall clock: when a Hello said this first */
 	struct listen_call *call;   /* the present stream, a reference; NULL: none */
 	uint64_t last_seen_ns;	    /* wall clock */
 	uint64_t rss_bytes, cpu_ns; /* of the agent */
@@ -35,9 +38,11 @@ struct node {
 	uint64_t appended_seq;	    /* newest batch in the journal */
 	uint64_t synced_seq;	    /* newest batch on disk */
 	uint32_t epoch;		    /* of the newest batch */
+	uint32_t policy_generation; /* the same */
 	bool epoch_known;	    /* false: only a batch that opens one is taken */
 	struct node *next_due;	    /* list of nodes that get an acknowledgement */
 	bool due;
+	bool forgotten;		     /* pushed out of the table: somebody holds it still */
 	struct node *next_throttled; /* list of nodes whose agents were told to send less */
 	bool listed, throttled;	     /* listed: in that list, perhaps of an earlier stream */
 	unsigned int calm_ticks;     /* since its worker was full last */
@@ -57,9 +62,8 @@ void node_unref(struct node *node);
 
 /* For Fleet. Appends a nightjar.v1.Node. Takes the lock. 0 or negative. */
 int nodes_pack(struct nodes *n, struct node *node, struct buf *out) must_check;
-/* For recordings: appends an AgentMessage with the newest Hello of that node in that boot, under the
- * names of its certificate. ctx: a struct nodes. -ENOENT when there is none. Takes the lock. */
-int nodes_pack_hello(void *ctx, const char *cluster, const char *name, const char *boot_id, struct buf *out) must_check;
+/* Lock held. Takes hello over in place of the one before; the gauge of coverage follows. */
+void nodes_set_hello(struct nodes *n, struct node *node, Nightjar__V1__Hello *hello);
 /* All of them by name, references in a malloc'ed array; NULL without memory. Takes the lock. */
 struct node **nodes_list(struct nodes *n, size_t *ret_count);
 void nodes_list_free(struct node **list, size_t count);

@@ -9,6 +9,8 @@
 
 #include "collector/ingest/intake.h"
 #include "collector/ingest/session.h"
+#include "nightjar/v1/query.pb-c.h"
+#include "tests/unit/counter.h"
 
 #define ITEMS_MAX 64
 
@@ -25,7 +27,9 @@ struct fixture {
 	pthread_mutex_t lock;
 	bool full;
 	int count;
-	struct intake_item *items[ITEMS_MAX];
+	struct intake_item *items[ITEMS_MAX]; /* batches */
+	int hello_count;
+	struct intake_item *hellos[ITEMS_MAX];
 };
 
 static bool room(void *ctx, const struct node *node)
@@ -45,9 +49,12 @@ static void submit(void *ctx, struct intake_item *item)
 	struct fixture *f = (struct fixture *)ctx;
 
 	(void)pthread_mutex_lock(&f->lock);
-	if (f->count == ITEMS_MAX)
+	if (f->count == ITEMS_MAX || f->hello_count == ITEMS_MAX)
 		abort();
-	f->items[f->count++] = item;
+	if (item->kind == INTAKE_HELLO)
+		f->hellos[f->hello_count++] = item;
+	else
+		f->items[f->count++] = item;
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
@@ -98,7 +105,12 @@ static void build(struct fixture *f)
 					 .synced = synced,
 					 .rotated = rotated,
 					 .ctx = f};
-	struct intake_config intake = {.metrics = f->peer.metrics, .room = room, .submit = submit, .ctx = f};
+	static const char *const wanted[] = {"process", "file", NULL};
+	struct intake_config intake = {.metrics = f->peer.metrics,
+				       .wanted = wanted,
+				       .room = room,
+				       .submit = submit,
+				       .ctx = f};
 	struct session_config sessions = {.greeting = bytes_of("\x1a\x02\x08\x07", 4), /* policy 7 */
 					  .metrics = f->peer.metrics};
 
@@ -126,6 +138,8 @@ static void unbuild(struct fixture *f)
 	nodes_free(f->nodes);
 	while (f->count > 0)
 		intake_item_free(f->items[--f->count]);
+	while (f->hello_count > 0)
+		intake_item_free(f->hellos[--f->hello_count]);
 }
 
 static int setup(void **state)
@@ -185,10 +199,14 @@ static void agent_send(struct agent *a, struct bytes message)
 	peer_send(a->stream, message);
 }
 
-static void send_hello(struct agent *a, const char *node, const char *boot_id)
+/* state: of the class file; NULL: no coverage is told. */
+static void send_hello_with(struct agent *a, const char *node, const char *boot_id,
+			    const char *state)
 {
 	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
 	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
+	Nightjar__V1__Coverage row = NIGHTJAR__V1__COVERAGE__INIT, *rows[] = {&row};
+	char *claimed[] = {(char *)(uintptr_t) "nothing at all"};
 	uint8_t room_for[512];
 	size_t len;
 
@@ -196,12 +214,23 @@ static void send_hello(struct agent *a, const char *node, const char *boot_id)
 	hello.boot_id = (char *)(uintptr_t)boot_id;
 	hello.kernel = (char *)(uintptr_t)"6.1.0";
 	hello.resume_seq = 100;
+	hello.wanted = claimed; /* which is the collector's to say */
+	hello.n_wanted = 1;
+	row.class_ = (char *)(uintptr_t) "file";
+	row.state = (char *)(uintptr_t)state;
+	hello.coverage = rows;
+	hello.n_coverage = state ? 1 : 0;
 	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
 	message.hello = &hello;
 	len = nightjar__v1__agent_message__get_packed_size(&message);
 	assert_true(len <= sizeof(room_for));
 	(void)nightjar__v1__agent_message__pack(&message, room_for);
 	agent_send(a, bytes_of(room_for, len));
+}
+
+static void send_hello(struct agent *a, const char *node, const char *boot_id)
+{
+	send_hello_with(a, node, boot_id, NULL);
 }
 
 /* What the collector says next. */
@@ -355,6 +384,166 @@ static void garbage_and_cut_batches_end_the_stream(void **state)
 	assert_true(ended > 5);
 	assert_int_equal(counted(f, "nightjar_sessions_refused_total{reason=\"garbage\"}"), ended);
 	assert_int_equal(taken(f), 0);
+}
+
+/* ---- what a node says of itself
+ * ------------------------------------------------------------------ */
+
+static int told(struct fixture *f)
+{
+	int n;
+
+	(void)pthread_mutex_lock(&f->lock);
+	n = f->hello_count;
+	(void)pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+static struct agent introduced(struct fixture *f, const char *boot_id, const char *state)
+{
+	struct agent a = agent_open(f);
+
+	send_hello_with(&a, "n1", boot_id, state);
+	expect_policy(&a);
+	return a;
+}
+
+static void assert_told(struct fixture *f, int at, const char *boot_id, const char *state)
+{
+	const struct intake_item *item = f->hellos[at];
+	Nightjar__V1__AgentMessage *m =
+		nightjar__v1__agent_message__unpack(NULL, item->len, item->message);
+
+	assert_non_null(m);
+	assert_int_equal(m->body_case, NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO);
+	assert_string_equal(m->hello->node, "n1");
+	assert_string_equal(item->boot_id, boot_id);
+	assert_string_equal(m->hello->coverage[0]->state, state);
+	assert_int_equal(m->hello->n_wanted, 2);
+	assert_string_equal(m->hello->wanted[1], "file");
+	assert_int_equal(m->hello->resume_seq, 0);
+	assert_true(item->received_ns > 0);
+	nightjar__v1__agent_message__free_unpacked(m, NULL);
+}
+
+static void only_what_is_new_of_a_hello_goes_to_the_worker(void **state)
+{
+	static const char *const states[] = {"full", "full", "missing"};
+	struct fixture *f = (struct fixture *)*state;
+
+	for (int i = 0; i < 3; i++) {
+		struct agent a = introduced(f, "boot-1", states[i]);
+
+		agent_close(&a);
+	}
+	assert_int_equal(told(f), 2);
+	assert_told(f, 0, "boot-1", "full");
+	assert_told(f, 1, "boot-1", "missing");
+}
+
+static void a_hello_that_finds_no_room_comes_later_and_only_the_newest(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a, b;
+
+	set_full(f, true);
+	a = introduced(f, "boot-1", "full");
+	b = introduced(f, "boot-1", "degraded");
+	intake_retry(f->intake);
+	assert_int_equal(told(f), 0);
+	set_full(f, false);
+	intake_retry(f->intake);
+	intake_retry(f->intake);
+	assert_int_equal(told(f), 1);
+	assert_told(f, 0, "boot-1", "degraded");
+	agent_close(&a);
+	agent_close(&b);
+}
+
+static void after_a_restart_a_node_is_who_it_was(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = introduced(f, "boot-1", "degraded");
+	Nightjar__V1__Node *node;
+	_cleanup_buf_ struct buf packed = {0};
+	uint64_t first_ns = f->hellos[0]->received_ns;
+	struct node *n;
+
+	agent_close(&a);
+	unbuild(f);
+	build(f);
+	assert_int_equal(told(f), 1);
+	assert_told(f, 0, "boot-1", "degraded");
+	assert_int_equal(f->hellos[0]->received_ns, first_ns);
+	n = nodes_find(f->nodes, "n1");
+	assert_non_null(n);
+	assert_int_equal(nodes_pack(f->nodes, n, &packed), 0);
+	node = nightjar__v1__node__unpack(NULL, packed.len, packed.data);
+	assert_string_equal(node->kernel, "6.1.0");
+	assert_string_equal(node->boot_id, "boot-1");
+	assert_string_equal(node->coverage[0]->state, "degraded");
+	assert_false(node->connected);
+	nightjar__v1__node__free_unpacked(node, NULL);
+	node_unref(n);
+	a = introduced(f, "boot-1", "degraded"); /* nothing new */
+	assert_int_equal(told(f), 1);
+	agent_close(&a);
+}
+
+struct seen {
+	uint32_t hellos;
+	uint64_t received_ns[8];
+};
+
+static void see_hello(void *ctx, const struct journal_record *record)
+{
+	struct seen *seen = (struct seen *)ctx;
+
+	if (record->type == JOURNAL_HELLO)
+		seen->received_ns[seen->hellos++] = record->received_ns;
+}
+
+static void each_segment_says_again_who_the_nodes_are(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = introduced(f, "boot-1", "degraded");
+	struct seen seen = {0};
+
+	agent_close(&a);
+	intake_rotated(f->intake);
+	assert_int_equal(told(f), 1);
+	unbuild(f);
+	build(f); /* and once more when it is read */
+	journal_stop(f->journal);
+	assert_int_equal(journal_replay(f->journal, see_hello, &seen, NULL), 0);
+	assert_int_equal(seen.hellos, 2);
+	assert_int_equal(seen.received_ns[0], seen.received_ns[1]);
+}
+
+static uint64_t covered(struct fixture *f, const char *state)
+{
+	char name[96];
+
+	(void)snprintf(name, sizeof(name), "nightjar_nodes_coverage{class=\"file\",state=\"%s\"}",
+		       state);
+	return counted(f, name);
+}
+
+static void the_gauge_of_coverage_follows_the_newest_hello(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = introduced(f, "boot-1", "degraded");
+
+	assert_int_equal(covered(f, "degraded"), 1);
+	assert_int_equal(covered(f, "full"), 0);
+	agent_close(&a);
+	a = introduced(f, "boot-1", "full");
+	assert_int_equal(covered(f, "degraded"), 0);
+	assert_int_equal(covered(f, "full"), 1);
+	agent_close(&a);
+	a = introduced(f, "boot-1", "no such state");
+	assert_int_equal(covered(f, "full"), 0);
+	agent_close(&a);
 }
 
 /* ---- told to send less, and to open an epoch ---------------------------------------------------- */
@@ -609,6 +798,11 @@ static void after_a_restart_the_journal_is_worked_on_again_and_duplicates_are_kn
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STREAMED(only_what_is_new_of_a_hello_goes_to_the_worker),
+		STREAMED(a_hello_that_finds_no_room_comes_later_and_only_the_newest),
+		STREAMED(after_a_restart_a_node_is_who_it_was),
+		STREAMED(each_segment_says_again_who_the_nodes_are),
+		STREAMED(the_gauge_of_coverage_follows_the_newest_hello),
 		STREAMED(a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again),
 		STREAMED(an_agent_that_was_throttled_and_comes_back_begins_at_full_speed),
 		STREAMED(a_new_segment_of_the_journal_asks_for_a_new_epoch),

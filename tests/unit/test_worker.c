@@ -108,8 +108,36 @@ static void submit_events(struct run *r, struct workers *w, struct wire_encoder 
 		s->events[i].seq = i + 1;
 		assert_int_equal(wire_encode_event(enc, &s->events[i]), 0);
 	}
+	if (from == 0)
+		wire_encode_loss(enc, &(struct loss){LOSS_REASON_RING, "file", 150});
 	assert_int_equal(wire_encode_end(enc, &head, &message), 0);
 	workers_submit(w, make_item(r, name, buf_bytes(&message)));
+}
+
+/* As intake passes it on: the node cannot see all of what is wanted. */
+static void submit_hello(struct run *r, struct workers *w, const char *name)
+{
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
+	Nightjar__V1__Coverage row = NIGHTJAR__V1__COVERAGE__INIT, *rows[] = {&row};
+	char *wanted[] = {(char *)(uintptr_t) "file"};
+	struct intake_item *item;
+	uint8_t packed[256];
+
+	row.class_ = (char *)(uintptr_t) "file";
+	row.state = (char *)(uintptr_t) "missing";
+	hello.coverage = rows;
+	hello.n_coverage = 1;
+	hello.wanted = wanted;
+	hello.n_wanted = 1;
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO;
+	message.hello = &hello;
+	assert_true(nightjar__v1__agent_message__get_packed_size(&message) <= sizeof(packed));
+	item = make_item(r, name,
+			 bytes_of(packed, nightjar__v1__agent_message__pack(&message, packed)));
+	item->kind = INTAKE_HELLO;
+	item->received_ns = 777000000;
+	workers_submit(w, item);
 }
 
 static void feed_all(struct run *r, struct workers *w)
@@ -129,6 +157,8 @@ static void feed_all(struct run *r, struct workers *w)
 			char name[16];
 
 			(void)snprintf(name, sizeof(name), "node-%u", i);
+			if (from == BATCH)
+				submit_hello(r, w, name);
 			submit_events(r, w, encoders[i], stories[i], name, from, from / BATCH + 1);
 			wall = STORY_WALL + stories[i]->now_ns;
 		}
@@ -230,12 +260,26 @@ static void replay(const struct run *r, struct run *out)
 	qsort(out->lines, (size_t)out->count, sizeof(out->lines[0]), by_text);
 }
 
+static int count_rule(const struct run *r, const char *rule)
+{
+	char text[64];
+	int n = 0;
+
+	(void)snprintf(text, sizeof(text), "\"rule\":\"%s\"", rule);
+	for (int i = 0; i < r->count; i++)
+		n += strstr(r->lines[i], text) != NULL;
+	return n;
+}
+
 static void the_number_of_threads_changes_no_alert(void **state)
 {
 	struct run *one = run_with(1, 1), *many = run_with(4, 3);
 
 	(void)state;
-	assert_true(one->count >= NODES); /* a shell on each, and scans */
+	assert_true(one->count >=
+		    3 * NODES); /* a shell on each, events lost, coverage, and scans */
+	assert_int_equal(count_rule(one, "events_lost"), NODES);
+	assert_int_equal(count_rule(one, "coverage_degraded"), NODES);
 	assert_int_equal(one->need_epoch, 0);
 	assert_same(one, many);
 	run_free(one);
