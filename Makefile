@@ -14,7 +14,7 @@
 #   make help       print this
 #
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
-# build/san-… instead.
+# build/san-… instead, ARCH=arm64 below build/arm64.
 #
 # How it fits together: proto/*.proto → build/gen/*.pb-c.[ch] (protoc-c); bpf/*.bpf.c → objects
 # (clang -target bpf) → one skeleton header (bpftool); every .c file of common/, node-agent/,
@@ -23,7 +23,16 @@
 
 SANITIZE ?=
 comma := ,
-BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
+# Another architecture: its libraries come from a sysroot that tests/kernel/packages fills.
+ARCH ?=
+TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64-linux-gnu)
+ARCH_DIR := build$(if $(ARCH),/$(ARCH))
+SYSROOT ?= $(or $(NJ_CACHE),$(HOME)/.cache/nightjar)/kernel/sysroot-$(ARCH)
+ifneq ($(ARCH),)
+override CC := $(shell command -v ccache) $(TRIPLE)-gcc --sysroot=$(SYSROOT)
+endif
+BPF_ARCH := $(if $(filter arm64 aarch64,$(or $(ARCH),$(shell uname -m))),arm64,x86)
+BUILD := $(ARCH_DIR)$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
 GEN := build/gen
 Q := $(if $(V),,@)
 
@@ -32,7 +41,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wformat=2 -Wno-unknown-warning-option \
 	-Wno-format-truncation -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common -pthread $(WARN) -I. -isystem $(GEN) $(CFLAGS) \
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common -pthread $(WARN) -I. -isystem $(ARCH_DIR)/gen -isystem $(GEN) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_LDFLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
@@ -42,8 +51,8 @@ PB_H = $(PB_C:.c=.h) $(CRI_C:.c=.h)
 # What the agent asks of a container runtime: not ours, so not in what reflection serves.
 CRI_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(wildcard proto/cri/*/*/*.proto))
 PROTO_SET := $(GEN)/descriptors.h
-BPF_OBJ := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-SKELETON := $(GEN)/nightjar.skel.h
+BPF_OBJ := $(patsubst bpf/%.bpf.c,$(ARCH_DIR)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETON := $(ARCH_DIR)/gen/nightjar.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1))))
 PB_OBJ := $(patsubst $(GEN)/%.c,$(BUILD)/obj/gen/%.o,$(PB_C))
@@ -79,7 +88,8 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
 	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat \
 	etcd-server openssl ca-certificates \
-	$(if $(shell command -v go),,golang-go) qemu-system-x86 qemu-system-arm busybox-static dash kmod binutils
+	$(if $(shell command -v go),,golang-go) qemu-system-x86 qemu-system-arm busybox-static dash kmod binutils \
+	gcc-aarch64-linux-gnu
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api check-kube bench test docs lint clean help format
@@ -131,15 +141,15 @@ $(PROTO_SET): $(PROTO)
 	$(Q){ echo 'static const unsigned char descriptor_set[] = {'; \
 		od -An -v -tx1 $(GEN)/descriptors.bin | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
 
-build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+$(ARCH_DIR)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
-	$(Q)clang -target bpf -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -c $< -o $@
+	$(Q)clang -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -c $< -o $@
 
 # Definitions first: the linker loses a map's place when it meets the extern declaration before.
 $(SKELETON): $(BPF_OBJ)
 	@mkdir -p $(@D)
-	$(Q)bpftool gen object build/bpf/nightjar.o $(filter %/maps.bpf.o,$^) $(filter-out %/maps.bpf.o,$^)
-	$(Q)bpftool gen skeleton build/bpf/nightjar.o name nightjar_bpf > $@
+	$(Q)bpftool gen object $(ARCH_DIR)/bpf/nightjar.o $(filter %/maps.bpf.o,$^) $(filter-out %/maps.bpf.o,$^)
+	$(Q)bpftool gen skeleton $(ARCH_DIR)/bpf/nightjar.o name nightjar_bpf > $@
 
 # ---- objects and programs ---------------------------------------------------------------------
 $(BUILD)/obj/gen/%.o: $(GEN)/%.c | $(PB_H)
@@ -236,9 +246,10 @@ $(BUILD)/tests/bpf/%: $(BUILD)/obj/tests/bpf/%.o $(BUILD)/obj/tests/bpf/live.o $
 check-bpf: $(BPF_TEST_BIN) $(BIN)
 	$(Q)tests/run-bpf $(BUILD)/tests/bpf
 
-# The same programs on other kernels, emulated.
-.PHONY: check-kernel
-check-kernel: $(BPF_TEST_BIN) $(BIN)
+# The same programs on other kernels, emulated; what is in such a guest.
+.PHONY: check-kernel guest
+guest: $(BPF_TEST_BIN) $(BUILD)/bin/nightjar-agent
+check-kernel: guest
 	$(Q)tests/kernel/run
 
 check: $(BIN) $(UNIT_BIN)

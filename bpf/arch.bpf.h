@@ -1,37 +1,16 @@
-/* What differs between architectures: where a system call's number, arguments and kind stand. */
+/* What differs between architectures: where a system call's number, arguments and kind stand. Each has
+ *
+ *   arch_call_number   before anything else is known of the call
+ *   arch_is_compat     inside a 32-bit call
+ *   arch_read_args     the six arguments, as they were when the call began */
 #pragma once
 
 #include "bpf/kernel_types.h"
 
 #include <bpf/bpf_helpers.h>
 
-/* Before anything else is known of the call; the x32 bit does not make another call. */
-static __always_inline __u32 arch_call_number(const struct pt_regs *regs)
-{
-	return (__u32)regs->orig_ax & ~X32_CALL_BIT;
-}
-
-/* Inside a 32-bit call, int 0x80 from a 64-bit process too. */
-static __always_inline bool arch_is_compat(const struct task_struct *task)
-{
-	return task->thread_info.status & TS_COMPAT;
-}
-
-static __always_inline void arch_read_args(const struct pt_regs *regs, bool compat, __u64 ret_arg[6])
-{
-	if (compat) {
-		ret_arg[0] = (__u32)regs->bx;
-		ret_arg[1] = (__u32)regs->cx;
-		ret_arg[2] = (__u32)regs->dx;
-		ret_arg[3] = (__u32)regs->si;
-		ret_arg[4] = (__u32)regs->di;
-		ret_arg[5] = (__u32)regs->bp;
-		return;
-	}
-	ret_arg[0] = regs->di;
-	ret_arg[1] = regs->si;
-	ret_arg[2] = regs->dx;
-	ret_arg[3] = regs->r10;
-	ret_arg[4] = regs->r8;
-	ret_arg[5] = regs->r9;
-}
+#ifdef __TARGET_ARCH_arm64
+#include "bpf/arch_arm64.bpf.h"
+#else
+#include "bpf/arch_x86.bpf.h"
+#endif

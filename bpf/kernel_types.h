@@ -38,7 +38,8 @@ enum {
 
 enum {
 	PF_KTHREAD = 0x00200000,
-	TS_COMPAT = 0x0002, /* thread_info.status: inside a 32-bit system call */
+	TS_COMPAT = 0x0002,    /* x86, thread_info.status: inside a 32-bit system call */
+	TIF_32BIT = 1U << 22, /* arm64, thread_info.flags: a 32-bit process */
 	X32_CALL_BIT = 0x40000000,
 
 	S_IFMT = 0170000,
@@ -401,6 +402,7 @@ struct mm_struct {
 };
 
 struct thread_info {
+	unsigned long flags;
 	__u32 status;
 };
 
@@ -429,9 +431,7 @@ struct task_struct {
 	struct hlist_node pid_links[4];
 };
 
-struct pt_regs {
-	unsigned long r10, r9, r8, bp, ax, bx, cx, dx, si, di, orig_ax;
-};
+struct pt_regs; /* arch.bpf.h */
 
 struct bpf_raw_tracepoint_args {
 	__u64 args[1];

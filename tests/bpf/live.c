@@ -13,6 +13,15 @@
 #include "common/clock.h"
 #include "node-agent/event_class.h"
 
+int live_deadline_ms(void)
+{
+	const char *patience = getenv("NJ_PATIENCE");
+
+	return 10000 * (patience ? atoi(patience) : 1);
+}
+
+static bool told[EVENT_KIND_MAX];
+
 /* For tests/kernel/matrix.py: which kinds of events the tests awaited, and who provided them. */
 static bool telling(void)
 {
@@ -24,14 +33,18 @@ static void tell_coverage(const struct live *l)
 	const struct capture_coverage *rows;
 	uint32_t count = capture_coverages(l->capture, &rows);
 
+	memset(told, 0, sizeof(told));
 	for (uint32_t i = 0; telling() && i < count; i++)
 		printf("NJ covers %s %s\n", rows[i].class, rows[i].provider);
 }
 
+/* Once a kind and capture. */
 static const struct seen *found(const struct seen *s)
 {
-	if (telling())
-		printf("NJ fired %s %s\n", event_class_name(event_class(&s->event)), event_kind_name(s->event.kind));
+	if (!telling() || told[s->event.kind])
+		return s;
+	told[s->event.kind] = true;
+	printf("NJ fired %s %s\n", event_class_name(event_class(&s->event)), event_kind_name(s->event.kind));
 	return s;
 }
 

@@ -127,13 +127,19 @@ static void no_fork_and_no_exit_is_of_a_process_that_nobody_knows(void **state)
 }
 
 /* The kernel finds out that the segment does not fit when the old image is gone already. */
+#ifdef __aarch64__
+#define MACHINE EM_AARCH64
+#else
+#define MACHINE EM_X86_64
+#endif
+
 static int become_what_cannot_be_loaded(void *arg)
 {
 	struct {
 		Elf64_Ehdr head;
 		Elf64_Phdr segment;
 	} image = {
-		.head = {.e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
+		.head = {.e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = MACHINE, .e_version = EV_CURRENT,
 			 .e_entry = 0x400000, .e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr),
 			 .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1},
 		.segment = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x400000,
