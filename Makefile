@@ -247,7 +247,9 @@ check-bpf: $(BPF_TEST_BIN) $(BIN)
 	$(Q)tests/run-bpf $(BUILD)/tests/bpf
 
 # The same programs on other kernels, emulated; what is in such a guest.
-.PHONY: check-kernel guest
+.PHONY: check-kernel guest sysroot-packages
+sysroot-packages:
+	@echo $(filter %-dev,$(DEPS)) libcmocka-dev
 guest: $(BPF_TEST_BIN) $(BUILD)/bin/nightjar-agent
 check-kernel: guest
 	$(Q)tests/kernel/run

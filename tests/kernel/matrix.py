@@ -81,7 +81,7 @@ def matrix(guests):
 
 
 def main():
-    guests = [Guest(path) for path in sorted(glob.glob(sys.argv[1] + "/*.*.log")) if ".build." not in path]
+    guests = [Guest(path) for path in sorted(glob.glob(sys.argv[1] + "/*.*.log"))]
     with open(sys.argv[2], "w") as out:
         for guest in guests:
             for line in guest.probe:
