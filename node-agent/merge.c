@@ -1,7 +1,9 @@
 /* Reads BPF ring buffers itself, because libbpf's reader gives one ring after the other. The layout
- * is kernel ABI: a page with the consumer's position, a page with the producer's, the data mapped
- * twice in a row; a record is an eight-byte header (length and two flag bits), then its bytes,
- * rounded up to eight. At most 33 rings, so the oldest head is found by looking at all. */
+ * is kernel ABI: a page with the consumer's position, a page with the producer's, the data; a record is
+ * an eight-byte header (length and two flag bits), then its bytes, rounded up to eight. The kernel offers
+ * the data twice in a row, so that no record is in two pieces; every page of a mapping counts as
+ * resident, so we map it once and copy the rare record that wraps. At most 33 rings, so the oldest head is
+ * found by looking at all. */
 #include "node-agent/merge.h"
 
 #include <errno.h>
@@ -29,7 +31,9 @@ struct ring {
 	unsigned long limit;
 	uint64_t head_time; /* of the next record, TIME_NONE: nothing to take */
 	struct bytes head;
+	uint32_t head_len; /* as its header says */
 	bool busy; /* the next record is still being written */
+	uint8_t *wrapped; /* MERGE_RECORD_MAX bytes for a head that wraps; of which few are ever touched */
 };
 
 struct merge {
@@ -62,6 +66,7 @@ void merge_free(struct merge *m)
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct ring *r = &m->rings[i];
 
+		free(r->wrapped);
 		if (r->map_size == 0)
 			continue;
 		(void)munmap(r->consumer, (size_t)sysconf(_SC_PAGESIZE));
@@ -79,17 +84,25 @@ int merge_fd(const struct merge *m)
 int merge_add_memory(struct merge *m, unsigned long *consumer, const unsigned long *producer,
 		     const uint8_t *data, uint64_t size)
 {
+	uint8_t *wrapped;
+
 	if (m->count >= m->max_rings || size == 0 || (size & (size - 1)))
 		return -EINVAL;
-	m->rings[m->count++] = (struct ring){
-		.consumer = consumer, .producer = producer, .data = data, .mask = size - 1};
+	wrapped = malloc(MERGE_RECORD_MAX);
+	if (!wrapped)
+		return -ENOMEM;
+	m->rings[m->count++] = (struct ring){.consumer = consumer,
+					     .producer = producer,
+					     .data = data,
+					     .mask = size - 1,
+					     .wrapped = wrapped};
 	return 0;
 }
 
 int merge_add_map(struct merge *m, int fd, uint64_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t map_size = page + 2 * size;
+	size_t map_size = page + size;
 	struct epoll_event readable = {.events = EPOLLIN};
 	void *consumer, *producer;
 	int r;
@@ -138,6 +151,22 @@ static unsigned long record_span(uint32_t len)
 	return ((unsigned long)len + RECORD_HEADER + 7) & ~7UL;
 }
 
+/* The bytes of the record whose header is at that offset, in one piece. One that is longer than records
+ * are (see abi.h) reads as empty, which the decoder counts. */
+static struct bytes record_at(struct ring *r, uint64_t offset, uint32_t len)
+{
+	uint64_t first = r->mask + 1 - offset - RECORD_HEADER;
+	const uint8_t *at = r->data + offset + RECORD_HEADER;
+
+	if (len <= first)
+		return bytes_of(at, len);
+	if (len > MERGE_RECORD_MAX)
+		return bytes_of(r->wrapped, 0);
+	memcpy(r->wrapped, at, first);
+	memcpy(r->wrapped + first, r->data, len - first);
+	return bytes_of(r->wrapped, len);
+}
+
 /* Finds the ring's next record, stepping over discarded ones. */
 static void ring_peek(struct ring *r, uint64_t now)
 {
@@ -154,7 +183,8 @@ static void ring_peek(struct ring *r, uint64_t now)
 			return;
 		}
 		if (!(len & RECORD_DISCARD)) {
-			r->head = bytes_of(header + RECORD_HEADER, len);
+			r->head = record_at(r, at & r->mask, len);
+			r->head_len = len;
 			r->head_time = record_time(r->head, now);
 			if (r->head_time > now)
 				r->head_time = TIME_NONE;
@@ -167,7 +197,7 @@ static void ring_peek(struct ring *r, uint64_t now)
 
 static void ring_consume(struct ring *r, uint64_t now)
 {
-	__atomic_store_n(r->consumer, *r->consumer + record_span((uint32_t)r->head.len), __ATOMIC_RELEASE);
+	__atomic_store_n(r->consumer, *r->consumer + record_span(r->head_len), __ATOMIC_RELEASE);
 	ring_peek(r, now);
 }
 

@@ -16,6 +16,8 @@
 #include "common/err.h"
 
 #define MERGE_EPSILON_NS 200000ULL
+/* A kernel record is never longer: its size is 16 bits wide. */
+#define MERGE_RECORD_MAX 65536U
 
 struct merge;
 
@@ -25,8 +27,7 @@ void merge_free(struct merge *m); /* unmaps; NULL allowed */
 
 /* Maps a ring buffer map of size bytes; keeps no reference to the descriptor but epoll's. */
 int merge_add_map(struct merge *m, int fd, uint64_t size) must_check;
-/* A ring in plain memory, for tests: positions and data as in the kernel's layout, size a power of
- * two, data twice as long so that no record wraps. */
+/* A ring in plain memory, for tests: positions and data as in the kernel's layout, size a power of two. */
 int merge_add_memory(struct merge *m, unsigned long *consumer, const unsigned long *producer,
 		     const uint8_t *data, uint64_t size) must_check;
 

@@ -29,7 +29,7 @@ static const struct opt rows[] = {
 	 .help = "PEM file with this node's key"},
 	{.key = "capture.ring_bytes", .type = OPT_SIZE, .offset = AT(ring_bytes), .fallback = "2MiB",
 	 .min = 64 << 10, .max = 256 << 20,
-	 .help = "kernel rings of all CPUs together, in bytes; their pages count twice in resident memory"},
+	 .help = "kernel rings of all CPUs together, in bytes; all of it is resident memory"},
 	{.key = "capture.processes", .type = OPT_COUNT, .offset = AT(max_processes), .fallback = "16384",
 	 .min = 256, .max = 1 << 20, .help = "processes that are known at a time"},
 	{.key = "capture.env_names", .type = OPT_LIST, .offset = AT(env_names),
