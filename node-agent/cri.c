@@ -337,14 +337,15 @@ static void count(struct cri *c, uint64_t *counter)
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
+/* Counted first: whoever has the answer finds it counted. */
 static void on_answer(struct cri *c, struct job *job, struct cri_facts *facts)
 {
-	answer(c, job, facts);
 	if (!job->answered) {
 		count(c, &c->stats.answered);
 		if (facts->cut)
 			count(c, &c->stats.cut);
 	}
+	answer(c, job, facts);
 	if (facts->started_wall_ns == 0 && !job->answered) {
 		job->answered = true;
 		keep(c, job, clock_monotonic_ns() + c->config.second_look_ns);
