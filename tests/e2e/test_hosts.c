@@ -192,6 +192,11 @@ static void both_nodes_are_listed_as_connected(void)
 		json_decref(node);
 	}
 	assert_int_equal(connected, NODES);
+	buf_clear(&said);
+	type(&said, "$B/nightjar nodes get node-a %s", hosts.reader);
+	assert_non_null(strstr(buf_text(&said), "connected"));
+	assert_non_null(strstr(buf_text(&said), "CLASS"));
+	assert_non_null(strstr(buf_text(&said), "descriptor"));
 }
 
 static void both_agents_connect_and_are_listed(void **state)

@@ -311,6 +311,80 @@ static void nodes_are_listed_by_name_in_pages(void **state)
 	assert_int_equal(pages, 3);
 }
 
+static Nightjar__V1__Node *get_node(struct fixture *f, const char *name)
+{
+	Nightjar__V1__GetNodeRequest request = NIGHTJAR__V1__GET_NODE_REQUEST__INIT;
+	Nightjar__V1__Node *node = NULL;
+	struct bytes reply = {0};
+
+	request.name = (char *)(uintptr_t)name;
+	if (call(f, "/nightjar.v1.Fleet/GetNode", &request.base, &reply) != LISTEN_OK)
+		return NULL;
+	node = nightjar__v1__node__unpack(NULL, reply.len, reply.data);
+	assert_non_null(node);
+	free_reply(reply);
+	return node;
+}
+
+/* malloc'ed, as a session takes it out of a message. */
+static Nightjar__V1__Hello *make_hello(const char *state, const char *reason)
+{
+	Nightjar__V1__Hello hello = NIGHTJAR__V1__HELLO__INIT;
+	Nightjar__V1__Coverage row = NIGHTJAR__V1__COVERAGE__INIT, *rows[] = {&row};
+	uint8_t packed[256];
+
+	row.class_ = (char *)(uintptr_t) "file";
+	row.state = (char *)(uintptr_t)state;
+	row.reason = (char *)(uintptr_t)reason;
+	hello.coverage = rows;
+	hello.n_coverage = 1;
+	assert_true(nightjar__v1__hello__get_packed_size(&hello) <= sizeof(packed));
+	return nightjar__v1__hello__unpack(NULL, nightjar__v1__hello__pack(&hello, packed), packed);
+}
+
+static void a_node_is_told_with_its_coverage_and_the_policy_in_force(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	Nightjar__V1__Node *read;
+	struct node *node;
+
+	assert_null(get_node(f, "n1"));
+	node = nodes_get(f->nodes, "c", "n1");
+	nodes_lock(f->nodes);
+	nodes_set_hello(f->nodes, node, make_hello("degraded", "no hook for openat2"));
+	node->policy_generation = 7;
+	nodes_unlock(f->nodes);
+	read = get_node(f, "n1");
+	assert_non_null(read);
+	assert_int_equal(read->n_coverage, 1);
+	assert_string_equal(read->coverage[0]->class_, "file");
+	assert_string_equal(read->coverage[0]->state, "degraded");
+	assert_string_equal(read->coverage[0]->reason, "no hook for openat2");
+	assert_int_equal(read->policy_generation, 7);
+	nightjar__v1__node__free_unpacked(read, NULL);
+	node_unref(node);
+}
+
+static void a_node_that_is_forgotten_leaves_the_gauge_of_coverage(void **state)
+{
+	static const char name[] = "nightjar_nodes_coverage{class=\"file\",state=\"missing\"}";
+	struct fixture *f = (struct fixture *)*state;
+	struct node *node = nodes_get(f->nodes, "c", "oldest");
+
+	nodes_lock(f->nodes);
+	nodes_set_hello(f->nodes, node, make_hello("missing", ""));
+	nodes_unlock(f->nodes);
+	assert_int_equal(counter_value(f->peer.metrics, name), 1);
+	add_nodes(f, 8);
+	assert_null(nodes_find(f->nodes, "oldest"));
+	assert_int_equal(counter_value(f->peer.metrics, name), 0);
+	nodes_lock(f->nodes);
+	nodes_set_hello(f->nodes, node, make_hello("missing", "")); /* somebody holds it still */
+	nodes_unlock(f->nodes);
+	assert_int_equal(counter_value(f->peer.metrics, name), 0);
+	node_unref(node);
+}
+
 static void more_nodes_than_the_table_holds_push_out_the_oldest(void **state)
 {
 	struct fixture *f = (struct fixture *)*state;
@@ -380,6 +454,8 @@ int main(void)
 		SERVED(a_page_token_of_somebody_else_is_refused),
 		SERVED(nodes_are_listed_by_name_in_pages),
 		SERVED(more_nodes_than_the_table_holds_push_out_the_oldest),
+		SERVED(a_node_is_told_with_its_coverage_and_the_policy_in_force),
+		SERVED(a_node_that_is_forgotten_leaves_the_gauge_of_coverage),
 		SERVED(http_answers_probes_and_nothing_else),
 	};
 

@@ -43,5 +43,6 @@ int command_fail(enum exit_status status, const char *command, const char *fmt, 
 int command_print(struct buf *out, const char *command);
 
 extern const struct command command_dev, command_record, command_replay, command_alerts_list,
-	command_alerts_get, command_alerts_watch, command_nodes, command_certs_init, command_certs_issue,
-	command_certs_show, command_doctor, command_completion_bash;
+	command_alerts_get, command_alerts_watch, command_nodes, command_nodes_get,
+	command_certs_init, command_certs_issue, command_certs_show, command_doctor,
+	command_completion_bash;

@@ -8,9 +8,19 @@
 #include "common/cleanup.h"
 
 static const struct command *const commands[] = {
-	&command_dev,	      &command_alerts_list,	&command_alerts_get, &command_alerts_watch,
-	&command_nodes,	      &command_record,		&command_replay,     &command_certs_init,
-	&command_certs_issue, &command_certs_show,	&command_doctor,     &command_completion_bash,
+	&command_dev,
+	&command_alerts_list,
+	&command_alerts_get,
+	&command_alerts_watch,
+	&command_nodes_get,
+	&command_nodes,
+	&command_record,
+	&command_replay,
+	&command_certs_init,
+	&command_certs_issue,
+	&command_certs_show,
+	&command_doctor,
+	&command_completion_bash,
 	NULL,
 };
 

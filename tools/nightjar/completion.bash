@@ -6,12 +6,14 @@ _nightjar()
 	case $typed in
 	'') words='dev alerts nodes record replay certs doctor completion --help --version' ;;
 	'alerts') words='list get watch' ;;
+	'nodes') words='get' ;;
 	'certs') words='init issue show' ;;
 	'completion') words='bash' ;;
 	'dev'*) words='--json --alerts --record --kafka --grpc --http --certs --rules --config --duration --run-dir --help' ;;
 	'alerts list'*) words='--output --limit --since --severity --rule --namespace --workload --node --technique --server --server-name --ca --cert --key --run-dir --timeout --help' ;;
 	'alerts get'*) words='--output --server --server-name --ca --cert --key --run-dir --timeout --help' ;;
 	'alerts watch'*) words='--output --limit --severity --rule --namespace --workload --node --technique --server --server-name --ca --cert --key --run-dir --timeout --help' ;;
+	'nodes get'*) words='--output --server --server-name --ca --cert --key --run-dir --timeout --help' ;;
 	'nodes'*) words='--output --server --server-name --ca --cert --key --run-dir --timeout --help' ;;
 	'record'*) words='--json --alerts --record --kafka --grpc --http --certs --rules --config --duration --run-dir --help' ;;
 	'replay'*) words='--json --config --help' ;;

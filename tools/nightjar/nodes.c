@@ -1,4 +1,5 @@
-/* nightjar nodes: the nodes that a collector knows, whether they speak, and what they watch. */
+/* nightjar nodes, nodes get: the nodes that a collector knows, whether they speak, and what they
+ * watch. */
 #include <string.h>
 
 #include "common/alert_text.h"
@@ -28,6 +29,14 @@ static const struct optable table = {
 	.command = true,
 };
 
+static const struct optable get_table = {
+	.program = "nightjar nodes get NODE",
+	.summary = "print one node, class by class of what it watches",
+	.opts = opts,
+	.count = sizeof(opts) / sizeof(*opts),
+	.command = true,
+};
+
 static const struct column columns[] = {
 	{"NODE", 10}, {"STATE", 0}, {"KERNEL", 8}, {"AGENT", 0}, {"EVENTS", 0}, {"LOST", 0}, {"RSS", 0}, {"COVERAGE", COLUMN_BELOW},
 };
@@ -48,19 +57,20 @@ static const char *state_text(struct arena *arena, const Nightjar__V1__Node *n)
 	return text ? text : "";
 }
 
-/* "process tcp file(degraded)": full is the rule and needs no word. */
+/* "19 full, file degraded, cpu missing": what is full needs no name. */
 static const char *coverage_text(struct arena *arena, const Nightjar__V1__Node *n)
 {
 	_cleanup_buf_ struct buf text = {0};
+	size_t full = 0;
 	const char *copy;
 
-	for (size_t i = 0; i < n->n_coverage; i++) {
-		const Nightjar__V1__Coverage *c = n->coverage[i];
-
-		buf_printf(&text, "%s%s", i ? " " : "", c->class_);
-		if (strcmp(c->state, "full") != 0)
-			buf_printf(&text, "(%s)", c->state);
-	}
+	for (size_t i = 0; i < n->n_coverage; i++)
+		full += strcmp(n->coverage[i]->state, "full") == 0;
+	if (n->n_coverage > 0)
+		buf_printf(&text, "%zu full", full);
+	for (size_t i = 0; i < n->n_coverage; i++)
+		if (strcmp(n->coverage[i]->state, "full") != 0)
+			buf_printf(&text, ", %s %s", n->coverage[i]->class_, n->coverage[i]->state);
 	copy = arena_strdup(arena, buf_text(&text));
 	return copy ? copy : "";
 }
@@ -132,6 +142,97 @@ static int list_all(const void *settings, char **arguments, struct connection *c
 	return r;
 }
 
+/* ---- one node ------------------------------------------------------------------------------- */
+
+static const struct column fact_columns[] = {{"FACT", 0}, {"VALUE", 16}};
+static const struct column class_columns[] = {{"CLASS", 0}, {"STATE", 0}, {"REASON", 16}};
+
+static void write_facts(struct buf *out, const Nightjar__V1__Node *n, struct arena *arena,
+			unsigned int width)
+{
+	const char *const cells[] = {
+		"node",
+		n->name,
+		"cluster",
+		n->cluster,
+		"state",
+		state_text(arena, n),
+		"boot",
+		n->boot_id,
+		"kernel",
+		n->kernel,
+		"agent",
+		n->agent_version,
+		"policy",
+		number_text(arena, n->policy_generation, ""),
+		"events",
+		number_text(arena, n->events, ""),
+		"events lost",
+		number_text(arena, n->events_lost, ""),
+		"agent's memory",
+		number_text(arena, n->agent_rss_bytes >> 20, " MiB"),
+		"agent's CPU time",
+		number_text(arena, n->agent_cpu_ns / NS_PER_SEC, " s"),
+	};
+
+	columns_write(out, fact_columns, 2, cells, sizeof(cells) / sizeof(cells[0]) / 2, width);
+}
+
+static void write_classes(struct buf *out, const Nightjar__V1__Node *n, struct arena *arena,
+			  unsigned int width)
+{
+	const char **cells = arena_alloc(arena, (n->n_coverage * 3 + 1) * sizeof(*cells));
+
+	for (size_t i = 0; cells && i < n->n_coverage; i++) {
+		cells[3 * i] = n->coverage[i]->class_;
+		cells[3 * i + 1] = n->coverage[i]->state;
+		cells[3 * i + 2] = n->coverage[i]->reason;
+	}
+	if (cells && n->n_coverage > 0)
+		columns_write(out, class_columns, 3, cells, n->n_coverage, width);
+}
+
+static int print_node(const struct nodes_settings *s, const Nightjar__V1__Node *n)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new(0);
+	_cleanup_buf_ struct buf out = {0};
+	unsigned int width = alert_text_style_of(STDOUT_FILENO).width;
+
+	if (!arena)
+		return command_fail(EXIT_STATUS_FAILED, "nodes get", "out of memory");
+	if (strcmp(s->output, "table") == 0) {
+		write_facts(&out, n, arena, width);
+		buf_add_byte(&out, '\n');
+		write_classes(&out, n, arena, width);
+	} else if (proto_json_write(&out, &n->base) == 0) {
+		buf_add_byte(&out, '\n');
+	}
+	return command_print(&out, "nodes get");
+}
+
+static int get_one(const void *settings, char **arguments, struct connection *c, struct err *e)
+{
+	Nightjar__V1__GetNodeRequest request = NIGHTJAR__V1__GET_NODE_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+	int r;
+
+	request.name = arguments[0];
+	r = connect_call(c, "/nightjar.v1.Fleet/GetNode", &request.base,
+			 &nightjar__v1__node__descriptor, &reply, e);
+	if (r < 0)
+		return r;
+	r = print_node(settings, (const Nightjar__V1__Node *)reply);
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return r;
+}
+
+static int run_get(const void *settings, char **arguments)
+{
+	const struct nodes_settings *s = settings;
+
+	return connect_run("nodes get", &s->connect, get_one, s, arguments);
+}
+
 static int run(const void *settings, char **arguments)
 {
 	const struct nodes_settings *s = settings;
@@ -144,4 +245,13 @@ const struct command command_nodes = {
 	.table = &table,
 	.settings_size = sizeof(struct nodes_settings),
 	.run = run,
+};
+
+const struct command command_nodes_get = {
+	.words = "nodes get",
+	.table = &get_table,
+	.settings_size = sizeof(struct nodes_settings),
+	.arguments_min = 1,
+	.arguments_max = 1,
+	.run = run_get,
 };
