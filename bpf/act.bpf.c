@@ -38,6 +38,8 @@ static __always_inline int part_missing(struct scratch *s)
 
 static __always_inline __u32 cut_mark(__u32 type)
 {
+	if (type == NJ_PART_DATA)
+		return NJ_MARK_DATA_CUT;
 	return type == NJ_PART_PATH ? NJ_MARK_PATH_CUT : type == NJ_PART_PATH2 ? NJ_MARK_PATH2_CUT : NJ_MARK_RAW_CUT;
 }
 
@@ -62,7 +64,7 @@ int act_add_text(__u32 type, __u64 user_address, __u32 max)
 
 		bpf_probe_read_user(&last, 1, (void *)(user_address + max - 1));
 		if (last)
-			record_of(s)->marks |= NJ_MARK_RAW_CUT;
+			record_of(s)->marks |= cut_mark(type);
 	}
 	return part_end(s, pos, type, (__u32)len);
 }

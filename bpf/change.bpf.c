@@ -102,13 +102,6 @@ static __always_inline __u32 second_flags(const struct shape *shape, __u64 at_fl
 	return at_flags & AT_SYMLINK_FOLLOW ? flags | WALK_FOLLOW : flags;
 }
 
-/* A success that the walk did not see to its end. */
-static __always_inline void mark_outcome(struct nj_act *act, int outcome, __u32 flags)
-{
-	if (outcome == WALK_STUCK || (outcome == WALK_MISSING && act->result >= 0 && !(flags & WALK_PARENT)))
-		act->marks |= NJ_MARK_UNRESOLVED;
-}
-
 /* Whether the object is what the call has made of it. */
 static __always_inline bool fits(const struct scratch *s, const struct shape *shape)
 {
@@ -143,7 +136,7 @@ static __noinline int add_first(struct scratch *s, struct nj_act *act, const str
 	act_add_text(NJ_PART_RAW, path, NJ_RAW_MAX);
 	outcome = walk_argument(path, directory_at(s, shape->directory), flags);
 	walk_add_path(NJ_PART_PATH);
-	mark_outcome(act, outcome, flags);
+	walk_mark(act, outcome, flags);
 	if (outcome != WALK_FOUND)
 		return 0;
 	if (succeeded && !fits(s, shape))
@@ -168,8 +161,7 @@ static __noinline int add_second(struct scratch *s, struct nj_act *act, const st
 		outcome = walk_argument(path, directory_at(s, shape->directory2), flags);
 	walk_add_path(NJ_PART_PATH2);
 	/* A symbolic link may lead nowhere. */
-	if (outcome == WALK_STUCK || (outcome == WALK_MISSING && act->result >= 0 && !is_symbolic(s)))
-		act->marks |= NJ_MARK_UNRESOLVED;
+	walk_mark(act, outcome, is_symbolic(s) ? WALK_PARENT : flags);
 	if (moved)
 		walk_add_inode();
 	return 0;

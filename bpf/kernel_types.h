@@ -124,10 +124,15 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct file_system_type {
+	const char *name;
+};
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
 	void *s_fs_info;
+	struct file_system_type *s_type;
 };
 
 struct pipe_inode_info {

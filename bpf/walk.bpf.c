@@ -355,6 +355,22 @@ int walk_argument(__u64 user_address, int dirfd, __u32 flags)
 	return (int)w->outcome;
 }
 
+int walk_root(void)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	struct walk *w = walk_state();
+	struct fs_struct *fs = task->fs;
+
+	if (!w)
+		return WALK_NOWHERE;
+	w->dentry = (__u64)BPF_CORE_READ(fs, root.dentry);
+	w->vfsmount = (__u64)BPF_CORE_READ(fs, root.mnt);
+	w->root_dentry = 0;
+	w->root_vfsmount = 0;
+	w->outcome = WALK_FOUND;
+	return WALK_FOUND;
+}
+
 int walk_add_path(__u32 type)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);

@@ -50,6 +50,8 @@ struct walk {
 
 /* Returns enum walk_outcome. */
 int walk_argument(__u64 user_address, int dirfd, __u32 flags);
+/* Stands on the current root, seen from that of the mount namespace. */
+int walk_root(void);
 /* Adds the path: of the object, or of where it would be. */
 int walk_add_path(__u32 type);
 /* NJ_PART_FILE of the object that was found. */
@@ -78,4 +80,11 @@ static __always_inline struct inode *walk_inode(const struct walk *w)
 	struct dentry *dentry = (void *)w->dentry;
 
 	return BPF_CORE_READ(dentry, d_inode);
+}
+
+/* A path that a success followed and the walk did not. */
+static __always_inline void walk_mark(struct nj_act *act, int outcome, __u32 flags)
+{
+	if (outcome == WALK_STUCK || (outcome == WALK_MISSING && act->result >= 0 && !(flags & WALK_PARENT)))
+		act->marks |= NJ_MARK_UNRESOLVED;
 }
