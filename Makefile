@@ -88,11 +88,12 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	python3-setuptools python3-wheel nodejs $(if $(shell command -v npm),,npm) git openssh-server \
 	openssh-client curl redis-server redis-tools nginx-light default-jre-headless maven kcat \
 	etcd-server openssl ca-certificates \
+	$(if $(shell command -v containerd),,containerd) $(if $(shell command -v runc),,runc) \
 	$(if $(shell command -v go),,golang-go) qemu-system-x86 qemu-system-arm busybox-static dash kmod binutils \
 	gcc-aarch64-linux-gnu
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api check-kube bench test docs lint clean help format
+.PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api check-kube check-containers bench test docs lint clean help format
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -229,6 +230,20 @@ $(KUBE_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_OBJ) $(COLLECTOR_OBJ)
 
 check-kube: $(BIN) $(KUBE_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/kube/run
+
+# The agent beside a real containerd.
+CONTAINERS_OBJ := $(patsubst %,$(BUILD)/obj/tests/%.o,containers/node containers/runtime e2e/product e2e/sanitizer)
+
+$(BUILD)/tests/containers/crowd: $(BUILD)/obj/tests/containers/crowd.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/containers/test_containers: $(BUILD)/obj/tests/containers/test_containers.o $(CONTAINERS_OBJ) $(UNIT_LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(CONTAINERS_OBJ) $(TLS13_OBJ) $(UNIT_LIB) $(LIBS_AGENT) $(LIBS_COLLECTOR) -lcmocka
+
+check-containers: $(BIN) $(BUILD)/tests/containers/test_containers $(BUILD)/tests/containers/crowd
+	$(Q)NJ_BUILD=$(BUILD) tests/containers/run
 
 bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 	$(Q)NJ_BUILD=$(BUILD) tests/run-bench $(BENCH)

@@ -35,6 +35,7 @@
 #define RECORDS_PER_TURN 4096
 #define TICK_NS		 (NS_PER_SEC / 2) /* of losses and of the wall clock */
 #define EPOCH_NS	 (60 * NS_PER_SEC)
+#define SETTLE_NS	 (5 * NS_PER_SEC) /* until a snapshot is acknowledged and its batches are gone */
 #define DRAIN_TURNS	 64
 #define LOSSES_MAX	 128 /* a reason of a class each */
 
@@ -62,6 +63,7 @@ struct agent {
 	bool said_ready; /* uplink's thread */
 	uint64_t now_ns; /* of this turn, boot clock */
 	uint64_t tick_ns;
+	uint64_t trim_ns; /* when what a snapshot has taken may go back; 0: nothing has */
 	uint64_t batches; /* that the uplink has been woken for */
 	struct buf line;  /* --print-events */
 	int print_error;
@@ -185,8 +187,10 @@ static int read_mail(struct agent *a, struct err *e)
 	if (mail.policy)
 		apply_policy(a, mail.policy);
 	uplink_policy_free(mail.policy);
-	if (mail.unknown)
+	if (mail.unknown) {
 		r = capture_snapshot(a->capture, on_event, a);
+		a->trim_ns = a->now_ns + SETTLE_NS;
+	}
 	return r < 0 ? err_set(e, r, "cannot list the processes that run: %s", strerror(-r)) : 0;
 }
 
@@ -248,6 +252,10 @@ static void tick(struct agent *a)
 	}
 	batch_set_wall_offset(a->batch, (int64_t)(clock_wall_ns() - a->now_ns));
 	a->tick_ns = a->now_ns;
+	if (a->trim_ns != 0 && a->now_ns >= a->trim_ns) {
+		a->trim_ns = 0;
+		footprint_trim();
+	}
 }
 
 static int capture_records(struct agent *a, capture_event_fn handle, struct err *e)

@@ -274,7 +274,7 @@ int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handl
  * out when the process is not the one it was. */
 static void complete_seed(struct decoded *d, struct procfs_image *image)
 {
-	if (procfs_read_image("/proc", d->head.task.tgid, image) < 0 ||
+	if (procfs_read_areas("/proc", d->head.task.tgid, image) < 0 ||
 	    image->start_ticks != procfs_ticks(d->head.task.start_ns))
 		return;
 	d->args = bytes_of(image->args, image->args_len);

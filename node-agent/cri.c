@@ -1,8 +1,8 @@
 /* One thread: takes questions, keeps those that must be asked again, and works through what is due.
  *
- *   asked → jobs (by due time) → connect → ContainerStatus → PodSandboxStatus → answered
+ *   asked → jobs (by due time) → connect → ListContainers → ContainerStatus → ListPodSandbox → answered
  *
- * A question costs two calls and about 3 ms of containerd; an answer 1 to 2 KiB. Memory for reading
+ * A question costs three calls and about 3 ms; an answer 1 to 2 KiB. Memory for reading
  * (the verbose JSON) is given back when nothing is due any more. See cri.h. */
 #include "node-agent/cri.h"
 
@@ -257,53 +257,40 @@ struct question {
 	struct err e;
 };
 
-static int ask(struct question *q, const char *method, struct buf *request, struct bytes *ret_reply)
-{
-	int r = buf_error(request);
+typedef void (*writer)(struct buf *out, const char *id);
+typedef int (*reader)(struct bytes reply, struct arena *arena, struct cri_facts *facts);
 
-	return r < 0 ? r : call(q->c, q->c->client, method, buf_bytes(request), ret_reply, &q->e);
-}
-
-static int ask_sandbox(struct question *q, const char *id, bool is_container)
+static int ask(struct question *q, const char *method, writer write, const char *id, reader read)
 {
 	_cleanup_buf_ struct buf request = {0};
 	struct bytes reply;
 	int r;
 
-	cri_write_sandbox(&request, id, is_container);
-	r = ask(q, SERVICE "PodSandboxStatus", &request, &reply);
-	if (r < 0)
-		return r;
-	return is_container ? cri_read_pause(reply, q->c->arena, &q->facts) :
-			      cri_read_sandbox(reply, q->c->arena, &q->facts);
+	write(&request, id);
+	r = buf_error(&request);
+	if (r == 0)
+		r = call(q->c, q->c->client, method, buf_bytes(&request), &reply, &q->e);
+	return r < 0 ? r : read(reply, q->c->arena, &q->facts);
 }
 
-static int find_sandbox(struct question *q, const char *id)
+static int ask_pod(struct question *q, const char *sandbox_id)
 {
-	_cleanup_buf_ struct buf request = {0};
-	struct bytes reply;
-	int r;
-
-	cri_write_list(&request, id);
-	r = ask(q, SERVICE "ListContainers", &request, &reply);
-	return r < 0 ? r : cri_read_list(reply, q->c->arena, &q->facts);
+	return ask(q, SERVICE "ListPodSandbox", cri_write_sandbox_list, sandbox_id, cri_read_sandbox_list);
 }
 
+/* Lists come first: a runtime logs an error for each status of somebody it does not know, and it does not
+ * know a sandbox until some time after its cgroup has been made. */
 static int ask_container(struct question *q, const char *id)
 {
-	_cleanup_buf_ struct buf request = {0};
-	struct bytes reply;
-	int r;
+	int r = ask(q, SERVICE "ListContainers", cri_write_container_list, id, cri_read_container_list);
 
-	cri_write_container(&request, id);
-	r = ask(q, SERVICE "ContainerStatus", &request, &reply);
-	if (r == -ENOENT)
-		return ask_sandbox(q, id, true);
 	if (r == 0)
-		r = cri_read_container(reply, q->c->arena, &q->facts);
-	if (r == 0 && !q->facts.sandbox_id[0])
-		r = find_sandbox(q, id);
-	return r < 0 ? r : ask_sandbox(q, q->facts.sandbox_id, false);
+		r = ask(q, SERVICE "ContainerStatus", cri_write_container, id, cri_read_container);
+	if (r == 0)
+		return ask_pod(q, q->facts.sandbox_id);
+	if (r == -ENOENT)
+		r = ask_pod(q, id);
+	return r < 0 ? r : ask(q, SERVICE "PodSandboxStatus", cri_write_sandbox, id, cri_read_sandbox);
 }
 
 /* Wall clock to boot clock; the two may have moved apart since, which nobody can know. */

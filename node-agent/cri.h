@@ -1,7 +1,7 @@
 /* Asks the container runtime who a container is: its pod, labels, image, mounts, capabilities.
  *
  * A thread of its own and two bounded queues: whoever asks never waits, and nothing is asked, connected or
- * allocated before the first container appears. Four unary calls of runtime.v1 are used, all of them
+ * allocated before the first container appears. Five unary calls of runtime.v1 are used, all of them
  * reading. Containers that the runtime does not know yet are asked for again a few times; while it does not
  * answer at all, questions wait and the connection is tried again, ever less often. */
 #pragma once

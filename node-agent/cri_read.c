@@ -208,12 +208,8 @@ static bool read_privileged(json_t *info)
 	       json_is_true(DIG(info, "config", "linux", "security_context", "privileged"));
 }
 
-static void take_info(json_t *info, struct arena *arena, struct cri_facts *facts)
+static void take_info(json_t *info, struct cri_facts *facts)
 {
-	const char *sandbox = json_string_value(json_object_get(info, "sandboxID"));
-
-	if (sandbox)
-		facts->sandbox_id = take_text(arena, sandbox, facts);
 	facts->def.privileged = read_privileged(info);
 	facts->def.cap_bounding = read_bounding(info);
 }
@@ -247,56 +243,12 @@ int cri_read_container(struct bytes reply, struct arena *arena, struct cri_facts
 	facts->def.image_id = take_text(arena, status->image_ref, facts);
 	facts->started_wall_ns = status->started_at > 0 ? (uint64_t)status->started_at : 0;
 	info = parse_info(in->info, in->n_info);
-	take_info(info, arena, facts);
+	take_info(info, facts);
 	json_decref(info);
 	return take_mounts(status, arena, facts);
 }
 
-static int take_sandbox(const Runtime__V1__PodSandboxStatusResponse *in, struct arena *arena,
-			struct cri_facts *facts)
-{
-	const Runtime__V1__PodSandboxStatus *status = in->status;
-
-	if (!status || !status->metadata)
-		return -EBADMSG;
-	facts->def.pod = take_text(arena, status->metadata->name, facts);
-	facts->def.namespace = take_text(arena, status->metadata->namespace_, facts);
-	facts->def.pod_uid = take_text(arena, status->metadata->uid, facts);
-	return take_labels(status->labels, status->n_labels, arena, facts);
-}
-
-int cri_read_sandbox(struct bytes reply, struct arena *arena, struct cri_facts *facts)
-{
-	Runtime__V1__PodSandboxStatusResponse *in;
-	int r = unpack(&runtime__v1__pod_sandbox_status_response__descriptor, reply, arena, (void **)&in);
-
-	return r < 0 ? r : take_sandbox(in, arena, facts);
-}
-
-int cri_read_pause(struct bytes reply, struct arena *arena, struct cri_facts *facts)
-{
-	Runtime__V1__PodSandboxStatusResponse *in;
-	const char *image;
-	json_t *info;
-	int r = unpack(&runtime__v1__pod_sandbox_status_response__descriptor, reply, arena, (void **)&in);
-
-	if (r == 0)
-		r = take_sandbox(in, arena, facts);
-	if (r < 0)
-		return r;
-	facts->def.name = "POD"; /* as kubelet has always called it */
-	if (in->status->created_at > 0)
-		facts->started_wall_ns = (uint64_t)in->status->created_at;
-	info = parse_info(in->info, in->n_info);
-	image = json_string_value(json_object_get(info, "image"));
-	if (image)
-		facts->def.image = take_text(arena, image, facts);
-	take_info(info, arena, facts);
-	json_decref(info);
-	return 0;
-}
-
-int cri_read_list(struct bytes reply, struct arena *arena, struct cri_facts *facts)
+int cri_read_container_list(struct bytes reply, struct arena *arena, struct cri_facts *facts)
 {
 	Runtime__V1__ListContainersResponse *in;
 	int r = unpack(&runtime__v1__list_containers_response__descriptor, reply, arena, (void **)&in);
@@ -306,6 +258,48 @@ int cri_read_list(struct bytes reply, struct arena *arena, struct cri_facts *fac
 	if (in->n_containers == 0)
 		return -ENOENT;
 	facts->sandbox_id = take_text(arena, in->containers[0]->pod_sandbox_id, facts);
+	return 0;
+}
+
+int cri_read_sandbox_list(struct bytes reply, struct arena *arena, struct cri_facts *facts)
+{
+	Runtime__V1__ListPodSandboxResponse *in;
+	const Runtime__V1__PodSandbox *pod;
+	int r = unpack(&runtime__v1__list_pod_sandbox_response__descriptor, reply, arena, (void **)&in);
+
+	if (r < 0)
+		return r;
+	if (in->n_items == 0)
+		return -ENOENT;
+	pod = in->items[0];
+	if (!pod->metadata)
+		return -EBADMSG;
+	facts->def.pod = take_text(arena, pod->metadata->name, facts);
+	facts->def.namespace = take_text(arena, pod->metadata->namespace_, facts);
+	facts->def.pod_uid = take_text(arena, pod->metadata->uid, facts);
+	return take_labels(pod->labels, pod->n_labels, arena, facts);
+}
+
+int cri_read_sandbox(struct bytes reply, struct arena *arena, struct cri_facts *facts)
+{
+	Runtime__V1__PodSandboxStatusResponse *in;
+	const char *image;
+	json_t *info;
+	int r = unpack(&runtime__v1__pod_sandbox_status_response__descriptor, reply, arena, (void **)&in);
+
+	if (r < 0)
+		return r;
+	if (!in->status)
+		return -EBADMSG;
+	facts->def.name = "POD"; /* as kubelet has always called it */
+	if (in->status->created_at > 0)
+		facts->started_wall_ns = (uint64_t)in->status->created_at;
+	info = parse_info(in->info, in->n_info);
+	image = json_string_value(json_object_get(info, "image"));
+	if (image)
+		facts->def.image = take_text(arena, image, facts);
+	take_info(info, facts);
+	json_decref(info);
 	return 0;
 }
 
@@ -334,6 +328,16 @@ static void write_message(struct buf *out, const ProtobufCMessage *message)
 		(void)protobuf_c_message_pack(message, room);
 }
 
+void cri_write_container_list(struct buf *out, const char *container_id)
+{
+	Runtime__V1__ListContainersRequest request = RUNTIME__V1__LIST_CONTAINERS_REQUEST__INIT;
+	Runtime__V1__ContainerFilter filter = RUNTIME__V1__CONTAINER_FILTER__INIT;
+
+	filter.id = unconst(container_id);
+	request.filter = &filter;
+	write_message(out, &request.base);
+}
+
 void cri_write_container(struct buf *out, const char *container_id)
 {
 	Runtime__V1__ContainerStatusRequest request = RUNTIME__V1__CONTAINER_STATUS_REQUEST__INIT;
@@ -343,21 +347,21 @@ void cri_write_container(struct buf *out, const char *container_id)
 	write_message(out, &request.base);
 }
 
-void cri_write_sandbox(struct buf *out, const char *sandbox_id, bool verbose)
+void cri_write_sandbox_list(struct buf *out, const char *sandbox_id)
+{
+	Runtime__V1__ListPodSandboxRequest request = RUNTIME__V1__LIST_POD_SANDBOX_REQUEST__INIT;
+	Runtime__V1__PodSandboxFilter filter = RUNTIME__V1__POD_SANDBOX_FILTER__INIT;
+
+	filter.id = unconst(sandbox_id);
+	request.filter = &filter;
+	write_message(out, &request.base);
+}
+
+void cri_write_sandbox(struct buf *out, const char *sandbox_id)
 {
 	Runtime__V1__PodSandboxStatusRequest request = RUNTIME__V1__POD_SANDBOX_STATUS_REQUEST__INIT;
 
 	request.pod_sandbox_id = unconst(sandbox_id);
-	request.verbose = verbose;
-	write_message(out, &request.base);
-}
-
-void cri_write_list(struct buf *out, const char *container_id)
-{
-	Runtime__V1__ListContainersRequest request = RUNTIME__V1__LIST_CONTAINERS_REQUEST__INIT;
-	Runtime__V1__ContainerFilter filter = RUNTIME__V1__CONTAINER_FILTER__INIT;
-
-	filter.id = unconst(container_id);
-	request.filter = &filter;
+	request.verbose = true;
 	write_message(out, &request.base);
 }

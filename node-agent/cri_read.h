@@ -18,7 +18,7 @@
 
 struct cri_facts {
 	struct container_def def; /* without container_id, cgroup and start_ns */
-	const char *sandbox_id;	  /* "" when the runtime does not tell */
+	const char *sandbox_id;
 	uint64_t started_wall_ns; /* 0: not started yet */
 	bool cut;
 	size_t bytes; /* of texts so far */
@@ -28,17 +28,17 @@ struct cri_facts {
 struct cri_facts cri_facts_none(void);
 
 /* Each adds to *facts; what it points to lies in arena. 0, -EBADMSG or -ENOMEM, *facts then as far as it
- * came. */
+ * came; -ENOENT: a list without anybody. */
+int cri_read_container_list(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
 int cri_read_container(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
 /* The pod's names and labels. */
+int cri_read_sandbox_list(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
+/* The rest of a sandbox that is itself the container in question: the one that holds a pod's namespaces. */
 int cri_read_sandbox(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
-/* The same of a sandbox that is itself the container in question: the one that holds a pod's namespaces. */
-int cri_read_pause(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
-/* The sandbox of the first container that a ListContainers answer holds; -ENOENT when there is none. */
-int cri_read_list(struct bytes reply, struct arena *arena, struct cri_facts *facts) must_check;
 /* "containerd 1.6.20", cut to size. */
 int cri_read_version(struct bytes reply, struct arena *arena, char *ret_text, size_t size) must_check;
 /* Requests. */
+void cri_write_container_list(struct buf *out, const char *container_id);
 void cri_write_container(struct buf *out, const char *container_id);
-void cri_write_sandbox(struct buf *out, const char *sandbox_id, bool verbose);
-void cri_write_list(struct buf *out, const char *container_id);
+void cri_write_sandbox_list(struct buf *out, const char *sandbox_id);
+void cri_write_sandbox(struct buf *out, const char *sandbox_id);

@@ -213,6 +213,20 @@ int procfs_read_image(const char *proc, uint32_t pid, struct procfs_image *ret_i
 	return 0;
 }
 
+int procfs_read_areas(const char *proc, uint32_t pid, struct procfs_image *ret_image)
+{
+	char text[SMALL_FILE];
+	int r = text_of(proc, pid, "stat", text, sizeof(text));
+
+	if (r == 0)
+		r = parse_stat(text, ret_image);
+	if (r < 0)
+		return r;
+	ret_image->truncated = 0;
+	read_areas(proc, pid, ret_image);
+	return 0;
+}
+
 uint64_t procfs_ticks(uint64_t ns)
 {
 	return ns / (NS_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));

@@ -37,6 +37,9 @@ struct fake {
 	uint64_t hello_answer; /* seq of the first Ack */
 	uint32_t throttle;     /* sent after Hello when not 0 */
 	bool send_policy;      /* after Hello */
+	/* Each batch that could be read, lock held; NULL: none. */
+	void (*batch)(void *ctx, const struct wire_batch *batch);
+	void *batch_ctx;
 	/* What it has seen. */
 	struct listen_call *call; /* the newest stream */
 	uint32_t hellos, heartbeats, batches, stale, bad, closed, echoes;
@@ -185,6 +188,8 @@ static inline void fake_read_batch(struct fake *f, struct listen_call *call, str
 		for (uint32_t i = 0; i < batch.loss_count; i++)
 			if (batch.losses[i].reason == LOSS_REASON_QUEUE)
 				f->queue_losses += batch.losses[i].count;
+		if (f->batch)
+			f->batch(f->batch_ctx, &batch);
 		if (!f->mute)
 			fake_ack(call, batch.head.seq);
 	} else if (r == -ESTALE) {

@@ -21,7 +21,7 @@
 
 #define ID(n)	     "00000000000000000000000000000000000000000000000000000000000000" #n
 #define RUNTIME_INFO                                                                               \
-	"{\"sandboxID\":\"" ID(5b) "\",\"pid\":7,\"config\":{\"linux\":{\"security_context\":{"     \
+	"{\"pid\":7,\"config\":{\"linux\":{\"security_context\":{"     \
 	"\"privileged\":true}}},\"runtimeSpec\":{\"process\":{\"capabilities\":{\"bounding\":["    \
 	"\"CAP_CHOWN\",\"CAP_NET_RAW\",\"CAP_NO_SUCH\",\"CAP_CHECKPOINT_RESTORE\"]}}}}"
 #define RUNTIME_BOUNDING (1ULL << 0 | 1ULL << 13 | 1ULL << 40)
@@ -32,7 +32,7 @@ enum runtime_mood {
 	RUNTIME_HANGS,	     /* no call is answered */
 	RUNTIME_NONSENSE,    /* answers are no protobuf */
 	RUNTIME_IS_ANOTHER,  /* UNIMPLEMENTED */
-	RUNTIME_KNOWS_NOBODY /* NOT_FOUND but for Version */
+	RUNTIME_KNOWS_NOBODY /* all lists are empty */
 };
 
 struct runtime {
@@ -45,12 +45,11 @@ struct runtime {
 	pthread_cond_t changed;
 	/* How it answers. */
 	enum runtime_mood mood;
-	uint32_t unknown_for; /* so many ContainerStatus and PodSandboxStatus calls are NOT_FOUND first */
-	bool pause;	      /* the container is a sandbox */
-	bool silent_info;     /* no verbose part: the sandbox is found through ListContainers */
+	uint32_t unknown_for; /* so many lists of containers are empty first */
+	bool silent_info;     /* no verbose part */
 	int64_t started_at;
 	/* What it has seen. */
-	uint32_t calls, versions, statuses, sandboxes, lists;
+	uint32_t calls, statuses, lists;
 	char asked[80]; /* the last container id */
 };
 
@@ -111,24 +110,35 @@ static inline void fake_sandbox(struct buf *out)
 {
 	Runtime__V1__PodSandboxStatusResponse reply = RUNTIME__V1__POD_SANDBOX_STATUS_RESPONSE__INIT;
 	Runtime__V1__PodSandboxStatus status = RUNTIME__V1__POD_SANDBOX_STATUS__INIT;
-	Runtime__V1__PodSandboxMetadata metadata = RUNTIME__V1__POD_SANDBOX_METADATA__INIT;
-	Runtime__V1__Pair labels[] = {fake_pair("app", "web"), fake_pair("io.kubernetes.pod.name", "web-5d9")};
-	Runtime__V1__Pair *list[] = {&labels[0], &labels[1]};
 	Runtime__V1__Pair info = fake_pair("info", "{\"image\":\"pause:3\"}"), *infos[] = {&info};
 
-	metadata.name = (char *)(uintptr_t)"web-5d9";
-	metadata.uid = (char *)(uintptr_t)"6f1c3f5e-1111-2222-3333-444455556666";
-	metadata.namespace_ = (char *)(uintptr_t)"shop";
-	status.metadata = &metadata;
-	status.n_labels = 2;
-	status.labels = list;
+	status.created_at = 1;
 	reply.status = &status;
 	reply.n_info = 1;
 	reply.info = infos;
 	fake_pack(out, &reply);
 }
 
-static inline void fake_list(struct buf *out)
+static inline void fake_sandbox_list(struct buf *out)
+{
+	Runtime__V1__ListPodSandboxResponse reply = RUNTIME__V1__LIST_POD_SANDBOX_RESPONSE__INIT;
+	Runtime__V1__PodSandbox pod = RUNTIME__V1__POD_SANDBOX__INIT, *items[] = {&pod};
+	Runtime__V1__PodSandboxMetadata metadata = RUNTIME__V1__POD_SANDBOX_METADATA__INIT;
+	Runtime__V1__Pair labels[] = {fake_pair("app", "web"), fake_pair("io.kubernetes.pod.name", "web-5d9")};
+	Runtime__V1__Pair *list[] = {&labels[0], &labels[1]};
+
+	metadata.name = (char *)(uintptr_t)"web-5d9";
+	metadata.uid = (char *)(uintptr_t)"6f1c3f5e-1111-2222-3333-444455556666";
+	metadata.namespace_ = (char *)(uintptr_t)"shop";
+	pod.metadata = &metadata;
+	pod.n_labels = 2;
+	pod.labels = list;
+	reply.n_items = 1;
+	reply.items = items;
+	fake_pack(out, &reply);
+}
+
+static inline void fake_container_list(struct buf *out)
 {
 	Runtime__V1__ListContainersResponse reply = RUNTIME__V1__LIST_CONTAINERS_RESPONSE__INIT;
 	Runtime__V1__Container container = RUNTIME__V1__CONTAINER__INIT, *list[] = {&container};
@@ -148,16 +158,17 @@ static inline bool fake_is(grpc_slice method, const char *name)
 	       memcmp(GRPC_SLICE_START_PTR(method), path, strlen(path)) == 0;
 }
 
-/* Lock held. The status to answer with, and the answer. */
+/* Lock held. The status to answer with, and the answer: an empty list is no bytes at all. */
 static inline grpc_status_code fake_decide(struct runtime *f, grpc_slice method, struct buf *out)
 {
 	bool container = fake_is(method, "ContainerStatus"), sandbox = fake_is(method, "PodSandboxStatus");
+	bool containers = fake_is(method, "ListContainers"), sandboxes = fake_is(method, "ListPodSandbox");
+	bool nobody = f->mood == RUNTIME_KNOWS_NOBODY || (sandboxes && strcmp(f->asked, ID(5b)) != 0) ||
+		      (containers && strcmp(f->asked, ID(5b)) == 0);
 
 	f->calls++;
-	f->versions += fake_is(method, "Version");
+	f->lists += containers;
 	f->statuses += container;
-	f->sandboxes += sandbox;
-	f->lists += fake_is(method, "ListContainers");
 	if (f->mood == RUNTIME_REFUSES)
 		return GRPC_STATUS_UNAVAILABLE;
 	if (f->mood == RUNTIME_IS_ANOTHER)
@@ -166,16 +177,16 @@ static inline grpc_status_code fake_decide(struct runtime *f, grpc_slice method,
 		buf_add(out, "\xff\xff\xff", 3);
 	else if (fake_is(method, "Version"))
 		fake_version(out);
-	else if (f->mood == RUNTIME_KNOWS_NOBODY || (container && f->pause))
-		return GRPC_STATUS_NOT_FOUND;
-	else if ((container || sandbox) && f->unknown_for > 0)
-		return f->unknown_for--, GRPC_STATUS_NOT_FOUND;
+	else if (containers && f->unknown_for > 0)
+		f->unknown_for--;
+	else if (containers && !nobody)
+		fake_container_list(out);
+	else if (sandboxes && !nobody)
+		fake_sandbox_list(out);
 	else if (container)
 		fake_container(out, f->silent_info, f->started_at);
 	else if (sandbox)
 		fake_sandbox(out);
-	else
-		fake_list(out);
 	return GRPC_STATUS_OK;
 }
 
@@ -186,7 +197,7 @@ static inline void fake_wait_tag(struct runtime *f, void *tag)
 	assert_true(event.type == GRPC_OP_COMPLETE && event.tag == tag);
 }
 
-/* The id is the first field of every request. */
+/* The id is the first field of every request, or of the filter there. */
 static inline void fake_note_id(struct runtime *f, grpc_byte_buffer *request)
 {
 	grpc_byte_buffer_reader reader;
@@ -198,7 +209,11 @@ static inline void fake_note_id(struct runtime *f, grpc_byte_buffer *request)
 		return;
 	all = grpc_byte_buffer_reader_readall(&reader);
 	message = bytes_of(GRPC_SLICE_START_PTR(all), GRPC_SLICE_LENGTH(all));
-	if (wire_next_field(&message, &field) == 1 && field.data.len < sizeof(f->asked))
+	if (wire_next_field(&message, &field) == 1 && field.data.len > 64) {
+		message = field.data;
+		(void)!wire_next_field(&message, &field);
+	}
+	if (field.data.len < sizeof(f->asked))
 		(void)snprintf(f->asked, sizeof(f->asked), "%.*s", (int)field.data.len, (const char *)field.data.data);
 	grpc_slice_unref(all);
 	grpc_byte_buffer_reader_destroy(&reader);

@@ -62,10 +62,12 @@ static void an_answer_cut_at_any_byte_is_refused_or_has_less(void **state)
 	buf_clear(&f->reply);
 	fake_sandbox(&f->reply);
 	assert_cuts_are_harmless(f, cri_read_sandbox);
-	assert_cuts_are_harmless(f, cri_read_pause);
 	buf_clear(&f->reply);
-	fake_list(&f->reply);
-	assert_cuts_are_harmless(f, cri_read_list);
+	fake_sandbox_list(&f->reply);
+	assert_cuts_are_harmless(f, cri_read_sandbox_list);
+	buf_clear(&f->reply);
+	fake_container_list(&f->reply);
+	assert_cuts_are_harmless(f, cri_read_container_list);
 }
 
 static void flipped_bytes_are_harmless(void **state)
@@ -92,8 +94,8 @@ static void empty_answers_are_refused(void **state)
 
 	assert_int_equal(cri_read_container(nothing, f->arena, &f->facts), -EBADMSG);
 	assert_int_equal(cri_read_sandbox(nothing, f->arena, &f->facts), -EBADMSG);
-	assert_int_equal(cri_read_pause(nothing, f->arena, &f->facts), -EBADMSG);
-	assert_int_equal(cri_read_list(nothing, f->arena, &f->facts), -ENOENT);
+	assert_int_equal(cri_read_sandbox_list(nothing, f->arena, &f->facts), -ENOENT);
+	assert_int_equal(cri_read_container_list(nothing, f->arena, &f->facts), -ENOENT);
 }
 
 static void without_memory_nothing_is_read(void **state)
@@ -117,16 +119,17 @@ static void without_memory_nothing_is_read(void **state)
 
 /* ---- what is cut ---- */
 
-static void pack_sandbox(struct fixture *f, Runtime__V1__Pair *const *labels, size_t count)
+static void pack_pod(struct fixture *f, Runtime__V1__Pair *const *labels, size_t count)
 {
-	Runtime__V1__PodSandboxStatusResponse reply = RUNTIME__V1__POD_SANDBOX_STATUS_RESPONSE__INIT;
-	Runtime__V1__PodSandboxStatus status = RUNTIME__V1__POD_SANDBOX_STATUS__INIT;
+	Runtime__V1__ListPodSandboxResponse reply = RUNTIME__V1__LIST_POD_SANDBOX_RESPONSE__INIT;
+	Runtime__V1__PodSandbox pod = RUNTIME__V1__POD_SANDBOX__INIT, *items[] = {&pod};
 	Runtime__V1__PodSandboxMetadata metadata = RUNTIME__V1__POD_SANDBOX_METADATA__INIT;
 
-	status.metadata = &metadata;
-	status.n_labels = count;
-	status.labels = (Runtime__V1__Pair **)(uintptr_t)labels;
-	reply.status = &status;
+	pod.metadata = &metadata;
+	pod.n_labels = count;
+	pod.labels = (Runtime__V1__Pair **)(uintptr_t)labels;
+	reply.n_items = 1;
+	reply.items = items;
 	fake_pack(&f->reply, &reply);
 }
 
@@ -138,8 +141,8 @@ static void a_long_text_keeps_its_beginning_up_to_a_whole_letter(void **state)
 
 	(void)memset(text, 'x', CRI_TEXT_MAX - 1);
 	memcpy(text + CRI_TEXT_MAX - 1, "\xc3\xa9\xc3\xa9", 5);
-	pack_sandbox(f, labels, 1);
-	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	pack_pod(f, labels, 1);
+	assert_int_equal(cri_read_sandbox_list(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_true(f->facts.cut);
 	assert_int_equal(strlen(f->facts.def.labels[0].value), CRI_TEXT_MAX - 1);
 }
@@ -151,13 +154,13 @@ static void more_labels_than_the_cap_are_left_out(void **state)
 
 	for (size_t i = 0; i <= CRI_LABELS_MAX; i++)
 		labels[i] = &label;
-	pack_sandbox(f, labels, CRI_LABELS_MAX);
-	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	pack_pod(f, labels, CRI_LABELS_MAX);
+	assert_int_equal(cri_read_sandbox_list(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_false(f->facts.cut);
 	assert_int_equal(f->facts.def.label_count, CRI_LABELS_MAX);
 	buf_clear(&f->reply);
-	pack_sandbox(f, labels, CRI_LABELS_MAX + 1);
-	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	pack_pod(f, labels, CRI_LABELS_MAX + 1);
+	assert_int_equal(cri_read_sandbox_list(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_true(f->facts.cut);
 	assert_int_equal(f->facts.def.label_count, CRI_LABELS_MAX);
 }
@@ -171,8 +174,8 @@ static void texts_past_the_budget_are_left_out(void **state)
 	(void)memset(text, 'x', CRI_TEXT_MAX - 1);
 	for (size_t i = 0; i < 20; i++)
 		labels[i] = &label;
-	pack_sandbox(f, labels, 20);
-	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	pack_pod(f, labels, 20);
+	assert_int_equal(cri_read_sandbox_list(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_true(f->facts.cut);
 	assert_true(f->facts.bytes <= CRI_BYTES_MAX);
 	assert_string_equal(f->facts.def.labels[0].value, text);
@@ -182,7 +185,7 @@ static void texts_past_the_budget_are_left_out(void **state)
 
 static void info_that_is_no_json_leaves_the_names(void **state)
 {
-	static const char *const infos[] = {"", "{", "[]", "7", "{\"sandboxID\":7,\"runtimeSpec\":[],\"config\":null}",
+	static const char *const infos[] = {"", "{", "[]", "7", "{\"runtimeSpec\":[],\"config\":null}",
 					    "{\"runtimeSpec\":{\"process\":{\"capabilities\":{\"bounding\":[7]}}}}"};
 	struct fixture *f = *state;
 
@@ -202,7 +205,6 @@ static void info_that_is_no_json_leaves_the_names(void **state)
 		fake_pack(&f->reply, &reply);
 		assert_int_equal(cri_read_container(buf_bytes(&f->reply), f->arena, &facts), 0);
 		assert_string_equal(facts.def.name, "web");
-		assert_string_equal(facts.sandbox_id, "");
 		assert_false(facts.def.privileged);
 		assert_int_equal(facts.def.cap_bounding, 0);
 	}
@@ -220,7 +222,6 @@ static void a_container_is_read_whole(void **state)
 	assert_string_equal(def->name, "web");
 	assert_string_equal(def->image, "docker.io/shop/web:7");
 	assert_string_equal(def->image_id, "docker.io/shop/web@sha256:00ff");
-	assert_string_equal(f->facts.sandbox_id, ID(5b));
 	assert_true(def->privileged);
 	assert_int_equal(def->cap_bounding, RUNTIME_BOUNDING);
 	assert_int_equal(f->facts.started_wall_ns, 77);
@@ -237,8 +238,8 @@ static void a_pod_is_read_without_the_labels_that_repeat_its_names(void **state)
 	struct fixture *f = *state;
 	const struct container_def *def = &f->facts.def;
 
-	fake_sandbox(&f->reply);
-	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	fake_sandbox_list(&f->reply);
+	assert_int_equal(cri_read_sandbox_list(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_string_equal(def->pod, "web-5d9");
 	assert_string_equal(def->namespace, "shop");
 	assert_string_equal(def->pod_uid, "6f1c3f5e-1111-2222-3333-444455556666");
@@ -246,7 +247,9 @@ static void a_pod_is_read_without_the_labels_that_repeat_its_names(void **state)
 	assert_string_equal(def->labels[0].key, "app");
 	assert_string_equal(def->labels[0].value, "web");
 	assert_string_equal(def->name, "");
-	assert_int_equal(cri_read_pause(buf_bytes(&f->reply), f->arena, &f->facts), 0);
+	buf_clear(&f->reply);
+	fake_sandbox(&f->reply);
+	assert_int_equal(cri_read_sandbox(buf_bytes(&f->reply), f->arena, &f->facts), 0);
 	assert_string_equal(def->name, "POD");
 	assert_string_equal(def->image, "pause:3");
 }
