@@ -326,7 +326,7 @@ enum nj_part_type {
 	NJ_PART_TEXT = 5,      /* text: a name or type, see event.proto */
 	NJ_PART_FILE = 6,      /* struct nj_file */
 	NJ_PART_ENDPOINT = 7,  /* struct nj_endpoint; several, in order */
-	NJ_PART_TARGET = 8,    /* struct nj_task: whom it was done to */
+	NJ_PART_TARGET = 8,    /* struct nj_owner: whom it was done to */
 	NJ_PART_CREDS = 9,     /* struct nj_creds, after the call */
 	NJ_PART_NAMESPACES = 10, /* struct nj_namespaces, after the call */
 	NJ_PART_DATA = 11,     /* bytes */

@@ -211,7 +211,7 @@ int act_add_target(__u64 task_address)
 {
 	const struct task_struct *task = (void *)task_address;
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	struct nj_task target = {0};
+	struct nj_owner target = {0};
 	__u8 *room;
 	__u32 pos;
 
@@ -220,9 +220,11 @@ int act_add_target(__u64 task_address)
 	room = part_room(s, &pos);
 	if (!room)
 		return part_missing(s);
-	target.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	target.tgid = (__u32)BPF_CORE_READ(task, tgid);
-	target.exec_count = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
+	target.task.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	target.task.tgid = (__u32)BPF_CORE_READ(task, tgid);
+	target.task.exec_count = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
+	target.tid = (__u32)BPF_CORE_READ(task, pid);
+	task_css_cgroup(BPF_CORE_READ(task, cgroups), &target.cgroup, &target.hierarchy);
 	__builtin_memcpy(room, &target, sizeof(target));
 	return part_end(s, pos, NJ_PART_TARGET, sizeof(target));
 }
@@ -242,4 +244,21 @@ int act_add_creds(void)
 	task_creds(bpf_get_current_task_btf(), &creds);
 	__builtin_memcpy(room, &creds, sizeof(creds));
 	return part_end(s, pos, NJ_PART_CREDS, sizeof(creds));
+}
+
+int act_add_namespaces(void)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct nj_namespaces namespaces = {0};
+	__u8 *room;
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	room = part_room(s, &pos);
+	if (!room)
+		return part_missing(s);
+	task_namespaces(bpf_get_current_task_btf(), &namespaces);
+	__builtin_memcpy(room, &namespaces, sizeof(namespaces));
+	return part_end(s, pos, NJ_PART_NAMESPACES, sizeof(namespaces));
 }

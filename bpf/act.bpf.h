@@ -36,6 +36,8 @@ int act_add_endpoint(__u32 slot);
 int act_add_target(__u64 task);
 /* NJ_PART_CREDS of the current task. */
 int act_add_creds(void);
+/* NJ_PART_NAMESPACES of the current task. */
+int act_add_namespaces(void);
 
 /* The zeroed fixed part. */
 static __always_inline struct nj_act *act_begin(struct scratch *s, const struct call *call, __u16 kind)

@@ -88,7 +88,11 @@ enum nj_program {
 	X(RECVFROM, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, data, length, flags, address */ \
 	X(RECVMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))   /* descriptor, header, flags */ \
 	X(RECVMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))  /* descriptor, headers, count, flags */ \
-	X(CRED, PRIVILEGE, NJ_BIT(PRIVILEGE))                       /* ids */ \
+	X(SETID, PRIVILEGE, NJ_BIT(PRIVILEGE))                      /* id */ \
+	X(SETREID, PRIVILEGE, NJ_BIT(PRIVILEGE))                    /* real, effective */ \
+	X(SETRESID, PRIVILEGE, NJ_BIT(PRIVILEGE))                   /* real, effective, saved */ \
+	X(SETGROUPS, PRIVILEGE, NJ_BIT(PRIVILEGE))                  /* count, ids */ \
+	X(CAPSET, PRIVILEGE, NJ_BIT(PRIVILEGE))                     /* header, data */ \
 	X(PRCTL, PRIVILEGE, NJ_BIT(PRIVILEGE))                      /* option, … */ \
 	X(SETNS, NAMESPACE, NJ_BIT(NAMESPACE))                      /* descriptor, kind */ \
 	X(UNSHARE, NAMESPACE, NJ_BIT(NAMESPACE))                    /* flags */ \
@@ -103,7 +107,8 @@ enum nj_program {
 	X(BPF, KERNEL, NJ_BIT(KERNEL))                              /* command, attributes, size */ \
 	X(PERF, KERNEL, NJ_BIT(KERNEL))                             /* attributes, pid, cpu, group, flags */ \
 	X(USERFAULTFD, KERNEL, NJ_BIT(KERNEL))                      /* flags */ \
-	X(KEYCTL, KERNEL, NJ_BIT(KERNEL))                           /* depends on the call */ \
+	X(KEYCTL, KERNEL, NJ_BIT(KERNEL))                           /* operation, … */ \
+	X(ADD_KEY, KERNEL, NJ_BIT(KERNEL))                          /* type, description, … */ \
 	X(MEMFD, MEMORY, NJ_BIT(MEMORY))                            /* name, flags */ \
 	X(MPROTECT, MEMORY, NJ_BIT(MEMORY))                         /* address, length, protection */ \
 	X(KILL, SIGNAL, NJ_BIT(SIGNAL))                             /* pid, signal */ \
@@ -162,16 +167,16 @@ enum nj_act_number {
 	X(sendmsg, 46, 370, 211, SENDMSG) X(sendmmsg, 307, 345, 269, SENDMMSG) \
 	X(recvfrom, 45, 371, 207, RECVFROM) X(recvmsg, 47, 372, 212, RECVMSG) \
 	X(recvmmsg, 299, 337, 243, RECVMMSG) X(recvmmsg_time64, NJ_NO, 417, NJ_NO, RECVMMSG) \
-	X(setuid, 105, 23, 146, CRED) X(setgid, 106, 46, 144, CRED) \
-	X(setreuid, 113, 70, 145, CRED) X(setregid, 114, 71, 143, CRED) \
-	X(setgroups, 116, 81, 159, CRED) X(setresuid, 117, 164, 147, CRED) \
-	X(setresgid, 119, 170, 149, CRED) X(setfsuid, 122, 138, 151, CRED) \
-	X(setfsgid, 123, 139, 152, CRED) X(capset, 126, 185, 91, CRED) \
-	X(setuid32, NJ_NO, 213, NJ_NO, CRED) X(setgid32, NJ_NO, 214, NJ_NO, CRED) \
-	X(setreuid32, NJ_NO, 203, NJ_NO, CRED) X(setregid32, NJ_NO, 204, NJ_NO, CRED) \
-	X(setgroups32, NJ_NO, 206, NJ_NO, CRED) X(setresuid32, NJ_NO, 208, NJ_NO, CRED) \
-	X(setresgid32, NJ_NO, 210, NJ_NO, CRED) X(setfsuid32, NJ_NO, 215, NJ_NO, CRED) \
-	X(setfsgid32, NJ_NO, 216, NJ_NO, CRED) X(prctl, 157, 172, 167, PRCTL) \
+	X(setuid, 105, 23, 146, SETID) X(setgid, 106, 46, 144, SETID) \
+	X(setreuid, 113, 70, 145, SETREID) X(setregid, 114, 71, 143, SETREID) \
+	X(setgroups, 116, 81, 159, SETGROUPS) X(setresuid, 117, 164, 147, SETRESID) \
+	X(setresgid, 119, 170, 149, SETRESID) X(setfsuid, 122, 138, 151, SETID) \
+	X(setfsgid, 123, 139, 152, SETID) X(capset, 126, 185, 91, CAPSET) \
+	X(setuid32, NJ_NO, 213, NJ_NO, SETID) X(setgid32, NJ_NO, 214, NJ_NO, SETID) \
+	X(setreuid32, NJ_NO, 203, NJ_NO, SETREID) X(setregid32, NJ_NO, 204, NJ_NO, SETREID) \
+	X(setgroups32, NJ_NO, 206, NJ_NO, SETGROUPS) X(setresuid32, NJ_NO, 208, NJ_NO, SETRESID) \
+	X(setresgid32, NJ_NO, 210, NJ_NO, SETRESID) X(setfsuid32, NJ_NO, 215, NJ_NO, SETID) \
+	X(setfsgid32, NJ_NO, 216, NJ_NO, SETID) X(prctl, 157, 172, 167, PRCTL) \
 	X(setns, 308, 346, 268, SETNS) X(unshare, 272, 310, 97, UNSHARE) \
 	X(clone, 56, 120, 220, CLONE) X(clone3, 435, 435, 435, CLONE3) \
 	X(ptrace, 101, 26, 117, PTRACE) X(process_vm_readv, 310, 347, 270, PROCESS_VM) \
@@ -180,8 +185,8 @@ enum nj_act_number {
 	X(finit_module, 313, 350, 273, FINIT_MODULE) \
 	X(delete_module, 176, 129, 106, DELETE_MODULE) X(bpf, 321, 357, 280, BPF) \
 	X(perf_event_open, 298, 336, 241, PERF) X(userfaultfd, 323, 374, 282, USERFAULTFD) \
-	X(keyctl, 250, 288, 219, KEYCTL) X(add_key, 248, 286, 217, KEYCTL) \
-	X(request_key, 249, 287, 218, KEYCTL) X(memfd_create, 319, 356, 279, MEMFD) \
+	X(keyctl, 250, 288, 219, KEYCTL) X(add_key, 248, 286, 217, ADD_KEY) \
+	X(request_key, 249, 287, 218, ADD_KEY) X(memfd_create, 319, 356, 279, MEMFD) \
 	X(mprotect, 10, 125, 226, MPROTECT) X(pkey_mprotect, 329, 380, 288, MPROTECT) \
 	X(kill, 62, 37, 129, KILL) X(tkill, 200, 238, 130, TKILL) \
 	X(tgkill, 234, 270, 131, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, KILL) \

@@ -151,6 +151,7 @@ struct inode {
 	__u32 i_rdev;
 	__u32 i_generation;
 	struct pipe_inode_info *i_pipe;
+	void *i_private;
 	char *i_link; /* a link's text, where the file system keeps it in memory */
 };
 
@@ -241,7 +242,21 @@ struct mnt_namespace {
 	struct ns_common ns;
 };
 
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
 struct pid_namespace {
+	struct idr idr;
 	unsigned int level;
 	struct ns_common ns;
 };
@@ -406,6 +421,14 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
+struct anon_vma;
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct anon_vma *anon_vma;
+	struct file *vm_file;
+};
+
 struct thread_info {
 	unsigned long flags;
 	__u32 status;
@@ -423,6 +446,8 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	struct css_set *cgroups;
 	struct nsproxy *nsproxy;
 	const struct cred *cred;
@@ -432,8 +457,6 @@ struct task_struct {
 	struct {
 		__u32 val;
 	} loginuid;
-	struct pid *thread_pid;
-	struct hlist_node pid_links[4];
 };
 
 struct pt_regs; /* arch.bpf.h */

@@ -16,25 +16,39 @@ static __always_inline void task_identity(const struct task_struct *task, struct
 	ret_task->exec_count = (__u32)leader->self_exec_id;
 }
 
-/* The v2 id says which container a task is in, unless every task sits in v2's root because the
- * container runtime still uses v1; then the memory controller's cgroup does. */
-static __always_inline void task_cgroup(const struct task_struct *task, __u64 *ret_id, __u32 *ret_hierarchy)
+/* The memory controller's cgroup, where there is one. */
+static __always_inline void task_v1_cgroup(const struct css_set *set, __u64 *ret_id, __u32 *ret_hierarchy)
 {
-	const struct css_set *set = task->cgroups;
+	__u32 index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	struct cgroup *v1;
-	__u32 index;
 
-	*ret_id = set->dfl_cgrp->kn->id;
-	*ret_hierarchy = 0;
-	if (!use_v1_cgroup || *ret_id != CGROUP_V2_ROOT)
-		return;
-	index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	if (index >= 16)
 		return;
 	v1 = BPF_CORE_READ(set, subsys[index], cgroup);
 	*ret_hierarchy = (__u32)BPF_CORE_READ(v1, root, hierarchy_id);
 	if (*ret_hierarchy)
 		*ret_id = BPF_CORE_READ(v1, kn, id);
+}
+
+/* The v2 id says which container a task is in, unless every task sits in v2's root because the
+ * container runtime still uses v1; then the memory controller's cgroup does. */
+static __always_inline void task_cgroup(const struct task_struct *task, __u64 *ret_id, __u32 *ret_hierarchy)
+{
+	const struct css_set *set = task->cgroups;
+
+	*ret_id = set->dfl_cgrp->kn->id;
+	*ret_hierarchy = 0;
+	if (use_v1_cgroup && *ret_id == CGROUP_V2_ROOT)
+		task_v1_cgroup(set, ret_id, ret_hierarchy);
+}
+
+/* The same of a task that is only an address to the verifier. */
+static __always_inline void task_css_cgroup(const struct css_set *set, __u64 *ret_id, __u32 *ret_hierarchy)
+{
+	*ret_id = BPF_CORE_READ(set, dfl_cgrp, kn, id);
+	*ret_hierarchy = 0;
+	if (use_v1_cgroup && *ret_id == CGROUP_V2_ROOT)
+		task_v1_cgroup(set, ret_id, ret_hierarchy);
 }
 
 static __always_inline void task_owner(struct nj_owner *ret_owner)

@@ -166,8 +166,8 @@ static void deliver(struct capture *c, const struct decoded *d, const struct pro
 		.detail = &detail,
 	};
 
-	if (d->target.tgid)
-		detail.target = proctable_find(c->processes, &d->target);
+	if (d->target.task.tgid)
+		detail.target = proctable_target(c->processes, &d->target);
 	c->handle(c->ctx, &event);
 }
 

@@ -43,7 +43,7 @@ struct decoded {
 	const char *cgroup_path; /* NJ_CGROUP */
 	/* acts */
 	uint32_t marks;	      /* EVENT_MARK_* */
-	struct nj_task target; /* tgid 0: none */
+	struct nj_owner target; /* task.tgid 0: none */
 	struct event_detail detail; /* without its target */
 	struct bytes address; /* a struct sockaddr as a call was given it */
 	/* Texts that address parts were turned into. */

@@ -373,6 +373,14 @@ const struct process_def *proctable_of(struct proctable *t, const struct nj_head
 	return &ghost->def;
 }
 
+const struct process_def *proctable_target(struct proctable *t, const struct nj_owner *target)
+{
+	struct nj_head head = {.task = target->task, .cgroup = target->cgroup, .hierarchy = target->hierarchy};
+	bool unknown;
+
+	return proctable_of(t, &head, &unknown);
+}
+
 void proctable_stats(const struct proctable *t, struct proctable_stats *ret_stats)
 {
 	struct table_stats stats;

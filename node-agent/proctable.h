@@ -45,6 +45,8 @@ uint64_t proctable_exec_id(const struct proctable *t, const struct nj_task *task
 /* The process that acted. One that is not known is made from /proc; when that is gone too, from the
  * record alone, and *ret_unknown is true (it is not touched otherwise). Never NULL. */
 const struct process_def *proctable_of(struct proctable *t, const struct nj_head *head, bool *ret_unknown);
+/* The same for somebody else than who acted. */
+const struct process_def *proctable_target(struct proctable *t, const struct nj_owner *target);
 /* The same for a process that must be known: NULL when it is not. */
 const struct process_def *proctable_find(struct proctable *t, const struct nj_task *task);
 

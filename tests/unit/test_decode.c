@@ -99,7 +99,7 @@ static size_t make_act(uint8_t *record)
 	};
 	struct nj_endpoint ep = {.kind = NJ_EP_PIPE, .id = 2};
 	struct nj_namespaces namespaces = {1, 2, 3, 4, 5, 6, 7, 8};
-	struct nj_task target = {.start_ns = 5, .tgid = 6, .exec_count = 7};
+	struct nj_owner target = {.task = {.start_ns = 5, .tgid = 6, .exec_count = 7}, .cgroup = 8};
 	struct nj_creds creds = {.uid = 77};
 	struct nj_file file = {.inode = 99};
 	size_t len = sizeof(act);
@@ -184,7 +184,8 @@ static void an_act_gives_all_its_parts(void **state)
 	assert_int_equal(d.file.inode, 99);
 	assert_int_equal(d.endpoint_count, 2);
 	assert_int_equal(d.endpoints[1].id, 2);
-	assert_int_equal(d.target.tgid, 6);
+	assert_int_equal(d.target.task.tgid, 6);
+	assert_int_equal(d.target.cgroup, 8);
 	assert_int_equal(d.creds.uid, 77);
 	assert_int_equal(d.detail.namespaces.time, 8);
 	assert_int_equal(d.detail.data.len, 3);
