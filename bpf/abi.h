@@ -28,6 +28,7 @@ enum nj_record_type {
 	NJ_CGROUP = 11,
 	NJ_ACT = 12,
 	NJ_REPEAT = 13,
+	NJ_PACKET = 14,
 	NJ_TYPE_MAX
 };
 
@@ -254,6 +255,8 @@ struct nj_owner {
 	__u64 cgroup;
 	__u32 hierarchy;
 	__u32 tid;
+	__u32 netns;  /* inode */
+	__u32 unsent; /* an outgoing connection on which nothing was sent yet */
 };
 
 /* head.task is the socket's owner, from socket storage: the current task is any process. Sockets
@@ -267,6 +270,20 @@ struct nj_tcp {
 	__s32 error; /* the socket's pending error when it closes */
 	struct nj_endpoint socket;
 };
+
+/* What a packet carries: a DNS question, or the first bytes of a connection. Then NJ_PACKET_SMALL or
+ * NJ_PACKET_LARGE bytes, of which data_len are of the packet, the rest anything. head.task is who sends. */
+struct nj_packet {
+	struct nj_head head;
+	__u16 kind; /* NJ_KIND_DNS or NJ_KIND_FIRST_BYTES */
+	__u16 data_len;
+	__u32 pad;
+	struct nj_endpoint socket;
+};
+
+#define NJ_PACKET_SMALL 128
+#define NJ_PACKET_LARGE 512
+#define NJ_FIRST_BYTES	64
 
 /* Then: path of the opened file, raw argument. */
 struct nj_open {
@@ -498,7 +515,8 @@ _Static_assert(sizeof(struct nj_creds) == 48, "abi");
 _Static_assert(sizeof(struct nj_file) == 32, "abi");
 _Static_assert(sizeof(struct nj_exec) == 264, "abi");
 _Static_assert(sizeof(struct nj_exit) == 64, "abi");
-_Static_assert(sizeof(struct nj_owner) == 32, "abi");
+_Static_assert(sizeof(struct nj_packet) == 128, "abi");
+_Static_assert(sizeof(struct nj_owner) == 40, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 128, "abi");
 _Static_assert(sizeof(struct nj_open) == 176, "abi");
 _Static_assert(sizeof(struct nj_dup) == 128, "abi");

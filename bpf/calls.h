@@ -81,10 +81,10 @@ enum nj_program {
 	X(LISTEN, SOCKET, NJ_BIT(SOCKET))                           /* descriptor, backlog */ \
 	X(ACCEPT, SOCKET, NJ_BIT(SOCKET))                           /* descriptor */ \
 	X(CONNECT, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length */ \
-	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET) | NJ_BIT(DESCRIPTOR) | NJ_BIT(MESSAGE) | NJ_BIT(DNS))                       /* i386: number, arguments in memory */ \
-	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, data, length, flags, address, length */ \
-	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS) | NJ_BIT(PAYLOAD)) /* descriptor, header, flags */ \
-	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DNS))         /* descriptor, headers, count, flags */ \
+	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET) | NJ_BIT(DESCRIPTOR) | NJ_BIT(MESSAGE))                          /* i386: number, arguments in memory */ \
+	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE))                         /* descriptor, data, length, flags, address, length */ \
+	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE))                        /* descriptor, header, flags */ \
+	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, headers, count, flags */ \
 	X(RECVFROM, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, data, length, flags, address */ \
 	X(RECVMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))   /* descriptor, header, flags */ \
 	X(RECVMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))  /* descriptor, headers, count, flags */ \

@@ -94,6 +94,28 @@ enum {
 	SIGNAL_GROUP_EXIT = 4,
 };
 
+/* What a program on packets is given, as the kernel's user-space ABI has it: never relocated. */
+struct __sk_buff {
+	__u32 len, pkt_type, mark, queue_mapping;
+	__u32 protocol; /* of the packet, network order */
+	__u32 vlan_present, vlan_tci, vlan_proto, priority, ingress_ifindex, ifindex, tc_index, cb[5], hash;
+	__u32 tc_classid, data, data_end, napi_id;
+	__u32 family, remote_ip4, local_ip4, remote_ip6[4], local_ip6[4];
+	__u32 remote_port, local_port, data_meta;
+	__u64 flow_keys;
+	__u64 tstamp;
+	__u32 wire_len, gso_segs;
+	struct bpf_sock *sk;
+};
+
+struct bpf_sock {
+	__u32 bound_dev_if, family, type, protocol;
+	__u32 mark, priority, src_ip4, src_ip6[4], src_port;
+	__be16 dst_port; /* network order */
+	__u16 pad;
+	__u32 dst_ip4, dst_ip6[4], state;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct dentry;

@@ -420,6 +420,29 @@ static void decode_act(struct cursor *c, struct decoded *d)
 		apply_address(d);
 }
 
+/* A question that cannot be read is told all the same: somebody sent it. */
+static void decode_packet(struct cursor *c, struct decoded *d)
+{
+	struct nj_packet packet;
+	uint16_t type;
+
+	if (!take_fixed(c, &packet, sizeof(packet)))
+		return;
+	if ((packet.kind != NJ_KIND_DNS && packet.kind != NJ_KIND_FIRST_BYTES) || c->rest.len > NJ_PACKET_LARGE) {
+		c->bad = true;
+		return;
+	}
+	d->kind = packet.kind;
+	add_endpoint(c, d, &packet.socket);
+	d->detail.data = take_area(c, packet.data_len);
+	(void)take_area(c, c->rest.len);
+	if (d->kind != EVENT_KIND_DNS || dns_question(d->detail.data, d->dns_text, &type) < 0)
+		return;
+	d->detail.text = d->dns_text;
+	d->detail.args[0] = type;
+	d->detail.arg_count = 1;
+}
+
 static void decode_cgroup(struct cursor *c, struct decoded *d)
 {
 	struct nj_cgroup cgroup;
@@ -440,13 +463,14 @@ static const struct {
 	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
 	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},
 	[NJ_ACT] = {decode_act, NJ_CLASS_PROCESS},
+	[NJ_PACKET] = {decode_packet, NJ_CLASS_DNS},
 	[NJ_CGROUP] = {decode_cgroup, NJ_CLASS_CGROUP},
 };
 
 /* Everything that has no value of its own for a type reads as unknown. */
 static void decoded_init(struct decoded *d, const struct nj_head *head)
 {
-	memset(d, 0, sizeof(*d));
+	memset(d, 0, offsetof(struct decoded, given_text));
 	d->head = *head;
 	d->file.path = "";
 	d->cwd = "";

@@ -6,6 +6,7 @@
 #include "bpf/abi.h"
 #include "common/err.h"
 #include "common/event.h"
+#include "node-agent/dns.h"
 #include "node-agent/sockaddr.h"
 
 struct decoded {
@@ -46,9 +47,10 @@ struct decoded {
 	struct nj_owner target; /* task.tgid 0: none */
 	struct event_detail detail; /* without its target */
 	struct bytes address; /* a struct sockaddr as a call was given it */
-	/* Texts that address parts were turned into. */
+	/* Texts that were made here; undefined where nothing points to them. */
 	char given_text[SOCKADDR_TEXT_MAX];
 	char name_text[2][SOCKADDR_TEXT_MAX];
+	char dns_text[DNS_NAME_MAX];
 };
 
 /* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */

@@ -5,9 +5,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <nightjar.skel.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "bpf/calls.h"
 #include "node-agent/dcache.h"
@@ -37,6 +40,7 @@ static const struct {
 	{"process_fork", USE_HOOK, NJ_BIT(PROCESS), 0},
 	{"tcp_state", USE_HOOK, NJ_BIT(TCP), 0},
 	{"cgroup_made", USE_HOOK, NJ_BIT(CGROUP), 0},
+	{"egress", USE_HOOK, NJ_BIT(DNS) | NJ_BIT(PAYLOAD), 0},
 	{"syscall_exit", USE_DISPATCHER, 0, 0},
 	{"call_file", USE_CALL, 0, NJ_PROGRAM_FILE},
 	{"call_change", USE_CALL, 0, NJ_PROGRAM_CHANGE},
@@ -312,9 +316,46 @@ static void fill_coverage(struct probe *p)
 		p->coverages += fill_row(p, class, &p->coverage[p->coverages]);
 }
 
-/* A program that is attached by itself. */
+static bool is_on_cgroup(const struct probe *p, size_t i)
+{
+	return bpf_program__type(program_of(p->skel, i)) == BPF_PROG_TYPE_CGROUP_SKB;
+}
+
+/* The root of the v2 hierarchy, which stands beside v1's where both are in use. */
+static int open_cgroup_root(void)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	struct statfs fs;
+
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return open(roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	errno = ENOENT;
+	return -1;
+}
+
+/* NULL with errno. */
+static struct bpf_link *attach(const struct probe *p, size_t i)
+{
+	struct bpf_link *link = NULL;
+	int root;
+
+	if (!is_on_cgroup(p, i))
+		return bpf_program__attach(program_of(p->skel, i));
+	root = open_cgroup_root();
+	if (root >= 0) {
+		link = bpf_program__attach_cgroup(program_of(p->skel, i), root);
+		(void)close(root);
+	}
+	return link;
+}
+
+/* A program that is attached by itself. What is on a cgroup stays there: to put it back would take
+ * CAP_NET_ADMIN, which the agent has given up by then. Unwanted it costs a packet next to nothing. */
 static int set_hook(struct probe *p, size_t i, bool wanted)
 {
+	if (!wanted && is_on_cgroup(p, i))
+		return 0;
 	if (!wanted) {
 		(void)bpf_link__destroy(p->links[i]);
 		p->links[i] = NULL;
@@ -322,7 +363,7 @@ static int set_hook(struct probe *p, size_t i, bool wanted)
 	}
 	if (p->links[i])
 		return 0;
-	p->links[i] = bpf_program__attach(program_of(p->skel, i));
+	p->links[i] = attach(p, i);
 	if (!p->links[i])
 		p->refused[i] = -errno;
 	return p->refused[i];

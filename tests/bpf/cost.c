@@ -91,6 +91,40 @@ static int do_connect(void *arg)
 	return 0;
 }
 
+/* To a peer that never reads: what it has no room for is dropped without an error. */
+static int do_datagrams(void *arg)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(arg ? 53 : 9)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), peer = socket(AF_INET, SOCK_DGRAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	(void)bind(peer, (struct sockaddr *)&a, sizeof(a));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return 1;
+	for (int i = 0; i < 10 * ROUNDS; i++)
+		(void)!send(fd, arg ? arg : "x", arg ? 32 : 1, 0);
+	return close(fd) | close(peer);
+}
+
+static int do_stream(void *arg)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), peer;
+	socklen_t len = sizeof(a);
+	char text[64] = "";
+
+	(void)arg;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(listener, (struct sockaddr *)&a, len) < 0 || listen(listener, 1) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
+		return 1;
+	peer = accept(listener, NULL, NULL);
+	for (int i = 0; i < 10 * ROUNDS; i++)
+		if (send(fd, text, sizeof(text), 0) < 0 || recv(peer, text, sizeof(text), 0) < 0)
+			return 1;
+	return 0;
+}
+
 static const struct {
 	const char *load;
 	const char *program;
@@ -105,6 +139,12 @@ static const struct {
 	{"exec", "process_exec", do_exec, NULL},
 	{"exit", "process_exit", do_exec, NULL},
 	{"refused connect (two states)", "tcp_state", do_connect, NULL},
+	{"datagrams (one reported, the rest counted)", "syscall_exit", do_datagrams, NULL},
+	{"send and recv on a stream (not reported)", "syscall_exit", do_stream, NULL},
+	{"packets of datagrams (not reported)", "egress", do_datagrams, NULL},
+	{"packets of a stream (not reported)", "egress", do_stream, NULL},
+	{"packets that ask (reported)", "egress", do_datagrams,
+	 "\x12\x34\x01\0\0\x01\0\0\0\0\0\0\2nj\7example\4test\0\0\1\0\1"},
 };
 
 int main(void)

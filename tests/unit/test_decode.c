@@ -241,6 +241,58 @@ static void the_names_of_a_unix_socket_are_texts(void **state)
 	assert_int_equal(d.endpoint_count, 0);
 }
 
+static size_t make_packet(uint8_t *record, uint16_t kind, const char *data, uint16_t len, size_t room)
+{
+	struct nj_packet packet = {
+		.head = {.type = NJ_PACKET, .size = (uint16_t)(sizeof(packet) + room)},
+		.kind = kind,
+		.data_len = len,
+		.socket = {.kind = NJ_EP_UDP, .remote_port = 53},
+	};
+
+	memset(record, 0xee, sizeof(packet) + room);
+	memcpy(record, &packet, sizeof(packet));
+	memcpy(record + sizeof(packet), data, len);
+	return packet.head.size;
+}
+
+static void a_packet_that_lies_about_its_length_or_kind_is_refused(void **state)
+{
+	uint8_t record[1024];
+	struct decoded d;
+	size_t len;
+
+	(void)state;
+	len = make_packet(record, NJ_KIND_DNS, "", 0, 128);
+	((struct nj_packet *)(void *)record)->data_len = 129;
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+	len = make_packet(record, NJ_KIND_SEND, "", 0, 128);
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+	len = make_packet(record, NJ_KIND_DNS, "", 0, NJ_PACKET_LARGE + 1);
+	assert_int_equal(decode_record(bytes_of(record, len), &d), -EBADMSG);
+}
+
+static void a_packet_tells_the_question_it_carries(void **state)
+{
+	uint8_t record[1024];
+	struct decoded d;
+	size_t len;
+
+	(void)state;
+	len = make_packet(record, NJ_KIND_DNS, "\x12\x34\1\0\0\1\0\0\0\0\0\0\1A\0\0\2\0\1", 19, 128);
+	assert_int_equal(decode_record(bytes_of(record, len), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_DNS);
+	assert_string_equal(d.detail.text, "a");
+	assert_int_equal(d.detail.args[0], 2);
+	assert_int_equal(d.detail.data.len, 19);
+	assert_int_equal(d.endpoints[0].remote_port, 53);
+	len = make_packet(record, NJ_KIND_FIRST_BYTES, "SSH-2.0", 7, 128);
+	assert_int_equal(decode_record(bytes_of(record, len), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_FIRST_BYTES);
+	assert_string_equal(d.detail.text, "");
+	assert_int_equal(d.detail.data.len, 7);
+}
+
 static void a_call_has_its_name_in_the_table_it_came_from(void **state)
 {
 	(void)state;
@@ -470,6 +522,8 @@ int main(void)
 		cmocka_unit_test(an_act_gives_all_its_parts),
 		cmocka_unit_test(an_address_is_the_peer_of_a_message_and_of_what_failed),
 		cmocka_unit_test(the_names_of_a_unix_socket_are_texts),
+		cmocka_unit_test(a_packet_that_lies_about_its_length_or_kind_is_refused),
+		cmocka_unit_test(a_packet_tells_the_question_it_carries),
 		cmocka_unit_test(a_call_has_its_name_in_the_table_it_came_from),
 		cmocka_unit_test(a_type_that_nobody_knows_is_refused),
 		cmocka_unit_test(bytes_behind_the_last_part_are_refused),
