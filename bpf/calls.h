@@ -115,7 +115,8 @@ enum nj_program {
 	X(TKILL, SIGNAL, NJ_BIT(SIGNAL))                            /* tid, signal */ \
 	X(TGKILL, SIGNAL, NJ_BIT(SIGNAL))                           /* pid, tid, signal */ \
 	X(PIDFD_SIGNAL, SIGNAL, NJ_BIT(SIGNAL))                     /* pidfd, signal */ \
-	X(SPLICE, SPLICE, NJ_BIT(SPLICE))                           /* in, offset, out, offset, length; tee: in, out */ \
+	X(SPLICE, SPLICE, NJ_BIT(SPLICE))                           /* in, offset, out, offset, length */ \
+	X(TEE, SPLICE, NJ_BIT(SPLICE))                              /* in, out */ \
 	X(VMSPLICE, SPLICE, NJ_BIT(SPLICE))                         /* descriptor */ \
 	X(SENDFILE, SPLICE, NJ_BIT(SPLICE))                         /* out, in, offset, count */ \
 	X(EXECVE, EXEC, NJ_BIT(EXEC_FAILED))                        /* path, arguments */ \
@@ -192,7 +193,7 @@ enum nj_act_number {
 	X(tgkill, 234, 270, 131, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, KILL) \
 	X(rt_tgsigqueueinfo, 297, 335, 240, TGKILL) \
 	X(pidfd_send_signal, 424, 424, 424, PIDFD_SIGNAL) X(splice, 275, 313, 76, SPLICE) \
-	X(tee, 276, 315, 77, SPLICE) X(vmsplice, 278, 316, 75, VMSPLICE) \
+	X(tee, 276, 315, 77, TEE) X(vmsplice, 278, 316, 75, VMSPLICE) \
 	X(sendfile, 40, 187, 71, SENDFILE) X(sendfile64, NJ_NO, 239, NJ_NO, SENDFILE) \
 	X(execve, 59, 11, 221, EXECVE) X(execveat, 322, 358, 281, EXECVEAT) \
 	X(io_uring_setup, 425, 425, 425, IO_URING_SETUP)

@@ -3,6 +3,7 @@
  * connected to. Of a vector of messages the first is told, and how many there were (args[1]). */
 #include "bpf/message.bpf.h"
 #include "bpf/novelty.bpf.h"
+#include "bpf/pass.bpf.h"
 #include "bpf/socket.bpf.h"
 
 /* One message of a call. */
@@ -90,6 +91,14 @@ static __always_inline int received_from(const struct call *call)
 	return tell(call, &m);
 }
 
+static __always_inline void look_for_descriptors(const struct call *call, const struct message_header *h)
+{
+	bool received = call->act == NJ_ACT_RECVMSG || call->act == NJ_ACT_RECVMMSG;
+
+	if (received && call->result >= 0 && h->control && filter_class(NJ_CLASS_DESCRIPTOR))
+		pass_received(h->control, (__u32)h->control_len);
+}
+
 static __always_inline int with_header(const struct call *call, __u16 kind)
 {
 	struct message_header h = {0};
@@ -98,6 +107,7 @@ static __always_inline int with_header(const struct call *call, __u16 kind)
 	if (message_read_header(call, call->arg[1], &h) == 0) {
 		m.address = h.name;
 		m.address_len = h.name_len;
+		look_for_descriptors(call, &h);
 	}
 	return tell(call, &m);
 }
@@ -115,6 +125,7 @@ static __always_inline int with_vector(const struct call *call, __u16 kind)
 		m.address = h.name;
 		m.address_len = h.name_len;
 		m.result = call->result < 0 ? call->result : h.bytes;
+		look_for_descriptors(call, &h);
 	}
 	return tell(call, &m);
 }
