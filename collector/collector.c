@@ -18,7 +18,9 @@
 #include "collector/api/http.h"
 #include "collector/api/reflection.h"
 #include "collector/deliver.h"
+#include "collector/ingest/enroll.h"
 #include "collector/ingest/session.h"
+#include "collector/kube/kube.h"
 #include "collector/policy_compile.h"
 #include "collector/sink/registry.h"
 #include "collector/worker.h"
@@ -50,7 +52,9 @@ struct collector {
 	struct fleet *fleet;
 	struct http *http;
 	struct listen *listen;
-	const struct listen_method *methods[6];
+	struct kube *kube; /* NULL: there is no Kubernetes API */
+	struct enroll *enroll;
+	const struct listen_method *methods[7];
 	uint16_t grpc_port;
 	unsigned int ticks;
 	atomic_bool ready;
@@ -238,9 +242,33 @@ static int build_services(struct collector *c, struct err *e)
 	return c->o->http_listen[0] ? http_new(&http, &c->http, e) : 0;
 }
 
+static struct apiclient_config api_of(const struct options *o)
+{
+	return (struct apiclient_config){.server = o->kubernetes_server,
+					 .token_file = o->kubernetes_token_file,
+					 .ca_file = o->kubernetes_ca_file};
+}
+
+static int build_enrolment(struct collector *c, struct err *e)
+{
+	const struct options *o = c->o;
+	const struct enroll_config config = {.api = api_of(o),
+					     .rules = {.audience = o->enroll_audience,
+						       .namespace = o->enroll_namespace,
+						       .service_account = o->enroll_service_account,
+						       .cluster = o->cluster},
+					     .ca = o->tls_ca,
+					     .ca_key = o->enroll_ca_key,
+					     .valid_ns = o->enroll_valid_ns,
+					     .metrics = c->metrics};
+
+	return o->enroll_listen[0] ? enroll_new(&config, &c->enroll, e) : 0;
+}
+
 static int build_listener(struct collector *c, struct err *e)
 {
 	const struct listen_config config = {.address = c->o->grpc_listen,
+					     .enroll_address = c->o->enroll_listen,
 					     .files = &c->files,
 					     .threads = (unsigned int)c->o->grpc_threads,
 					     .connections = (unsigned int)c->o->grpc_connections,
@@ -253,6 +281,8 @@ static int build_listener(struct collector *c, struct err *e)
 	c->methods[2] = fleet_methods(c->fleet);
 	c->methods[3] = health_methods(c->health);
 	c->methods[4] = reflection_methods(c->reflection);
+	if (c->enroll)
+		c->methods[5] = enroll_methods(c->enroll);
 	atomic_store(&c->ready, true); /* agents come the moment the listener is there */
 	r = listen_new(&config, &c->listen, e);
 	if (r < 0)
@@ -266,7 +296,7 @@ int collector_new(const struct options *o, struct collector **ret_collector, str
 {
 	static int (*const steps[])(struct collector * c, struct err * e) = {
 		build_files,  build_delivery, build_detection, build_policy,
-		build_ingest, build_services, build_listener,
+		build_ingest, build_services, build_enrolment, build_listener,
 	};
 	struct collector *c = calloc(1, sizeof(*c));
 	size_t i;
@@ -302,14 +332,19 @@ static void format_address(const char *configured, uint16_t port, char *ret_text
 
 void collector_say_ready(const struct collector *c)
 {
-	char grpc[280], http[280];
+	char grpc[280], http[280], enroll[296] = "";
 
 	format_address(c->o->grpc_listen, c->grpc_port, grpc, sizeof(grpc));
 	if (c->http)
 		format_address(c->o->http_listen, http_port(c->http), http, sizeof(http));
 	else
 		(void)snprintf(http, sizeof(http), "none");
-	ready_say("nightjar-collector", "grpc=%s http=%s", grpc, http);
+	if (c->enroll) {
+		(void)snprintf(enroll, sizeof(enroll), " enroll=");
+		format_address(c->o->enroll_listen, listen_enroll_port(c->listen), enroll + strlen(enroll),
+			       sizeof(enroll) - strlen(enroll));
+	}
+	ready_say("nightjar-collector", "grpc=%s http=%s%s", grpc, http, enroll);
 }
 
 void collector_tick(struct collector *c, uint64_t wall_ns)
@@ -358,6 +393,7 @@ void collector_free(struct collector *c)
 	if (!c->drained)
 		(void)collector_drain(c);
 	listen_free(c->listen);
+	enroll_free(c->enroll);
 	http_free(c->http);
 	fleet_free(c->fleet);
 	reflection_free(c->reflection);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/kube/apiclient.h"
 #include "common/cleanup.h"
 
 #define AT(field) offsetof(struct options, field)
@@ -98,6 +99,32 @@ static const struct opt rows[] = {
 	{.key = "kafka.password", .type = OPT_TEXT, .offset = AT(sinks.kafka.password), .fallback = "",
 	 .secret = true, .help = "password for SASL"},
 	CAPTURE_ROWS(struct options, capture),
+	{.key = "kubernetes.enabled", .type = OPT_CHOICE, .offset = AT(kubernetes_enabled), .fallback = "auto",
+	 .choices = "auto|on|off",
+	 .help = "whether to watch the Kubernetes API for the names of workloads; auto: in a pod, or where "
+		 "kubernetes.server is set"},
+	{.key = "kubernetes.server", .type = OPT_TEXT, .offset = AT(kubernetes_server), .fallback = "",
+	 .help = "https://HOST:PORT of the API; empty: as a pod finds it"},
+	{.key = "kubernetes.token_file", .type = OPT_PATH, .offset = AT(kubernetes_token_file), .fallback = "",
+	 .help = "file with the bearer token, read for each request; empty: a pod's own"},
+	{.key = "kubernetes.ca_file", .type = OPT_PATH, .offset = AT(kubernetes_ca_file), .fallback = "",
+	 .help = "PEM file with the CA of the API; empty: a pod's own"},
+	{.key = "kubernetes.pods", .type = OPT_COUNT, .offset = AT(kubernetes_pods), .fallback = "20000",
+	 .min = 100, .max = 1 << 20, .help = "pods that are known at a time; other objects in proportion"},
+	{.key = "enroll.listen", .type = OPT_TEXT, .offset = AT(enroll_listen), .fallback = "",
+	 .help = "HOST:PORT where agents without a certificate get one for their ServiceAccount token; empty: "
+		 "nowhere"},
+	{.key = "enroll.ca_key", .type = OPT_PATH, .offset = AT(enroll_ca_key), .fallback = "",
+	 .help = "PEM file with the key of a CA in tls.ca, which signs agents' certificates"},
+	{.key = "enroll.audience", .type = OPT_TEXT, .offset = AT(enroll_audience), .fallback = "nightjar",
+	 .help = "audience that the tokens must be made for"},
+	{.key = "enroll.namespace", .type = OPT_TEXT, .offset = AT(enroll_namespace), .fallback = "nightjar",
+	 .help = "namespace of the agents' ServiceAccount"},
+	{.key = "enroll.service_account", .type = OPT_TEXT, .offset = AT(enroll_service_account),
+	 .fallback = "nightjar-agent", .help = "the agents' ServiceAccount: tokens of others get no certificate"},
+	{.key = "enroll.valid", .type = OPT_DURATION, .offset = AT(enroll_valid_ns), .fallback = "24h",
+	 .min = 600 * SEC, .max = 90 * 86400 * SEC,
+	 .help = "how long a certificate lasts; agents renew it at two thirds"},
 	{.key = "reverse_shell.relay_hops", .type = OPT_COUNT, .offset = AT(relay_hops), .fallback = "4",
 	 .min = 1, .max = 16, .help = "processes that are followed between an interpreter and its party"},
 	{.key = "lateral_scan.addresses", .type = OPT_COUNT, .offset = AT(scan_addresses), .fallback = "20",
@@ -178,6 +205,13 @@ void collector_options_detect(const struct options *o, struct detect_options *re
 	};
 	ret_detect->repeat_window_ns = o->repeat_window_ns;
 	ret_detect->lost_events = o->lost_events;
+}
+
+bool collector_options_kubernetes(const struct options *o)
+{
+	if (strcmp(o->kubernetes_enabled, "auto") == 0)
+		return o->kubernetes_server[0] || apiclient_in_cluster();
+	return strcmp(o->kubernetes_enabled, "on") == 0;
 }
 
 void collector_options_done(struct options *o)

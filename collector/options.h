@@ -24,6 +24,10 @@ struct options {
 	uint64_t record_cap;
 	char *log_level;
 	struct sink_options sinks;
+	char *kubernetes_enabled, *kubernetes_server, *kubernetes_token_file, *kubernetes_ca_file;
+	uint64_t kubernetes_pods;
+	char *enroll_listen, *enroll_ca_key, *enroll_audience, *enroll_namespace, *enroll_service_account;
+	uint64_t enroll_valid_ns;
 	uint64_t relay_hops, repeat_window_ns, lost_events;
 	uint64_t scan_addresses, scan_ports, scan_window_ns, scan_short_ns, scan_answered, scan_share;
 };
@@ -35,4 +39,6 @@ extern const struct optable collector_options;
 int collector_options_load(int argc, char **argv, struct options *ret_options, const char **ret_replay,
 		 struct err *e) must_check;
 void collector_options_detect(const struct options *o, struct detect_options *ret_detect);
+/* Whether there is a Kubernetes API to watch: kubernetes.enabled, and for auto the environment. */
+bool collector_options_kubernetes(const struct options *o);
 void collector_options_done(struct options *o);

@@ -45,6 +45,20 @@ static int check_certificates(const struct options *o, uint64_t now_wall_ns, str
 		       0;
 }
 
+static int check_enrolment(const struct options *o, struct err *e)
+{
+	_cleanup_(tls_signer_freep) struct tls_signer *signer = NULL;
+	struct err why = {0};
+	int r;
+
+	if (!o->enroll_listen || !o->enroll_listen[0])
+		return 0;
+	if (!o->cluster[0])
+		return err_set(e, -EINVAL, "cluster is not set: enroll.listen needs it for the certificates it gives");
+	r = tls_signer_load(o->tls_ca, o->enroll_ca_key, &signer, &why);
+	return r < 0 ? err_set(e, r, "%s; mend enroll.ca_key, or leave enroll.listen out", why.text) : 0;
+}
+
 /* The directory, or the one in which it will be made. */
 static int check_data_dir(const struct options *o, struct err *e)
 {
@@ -74,5 +88,7 @@ int preflight_check(const struct options *o, uint64_t now_wall_ns, struct err *e
 		r = capture_options_check(&o->capture, e);
 	if (r == 0)
 		r = check_certificates(o, now_wall_ns, e);
+	if (r == 0)
+		r = check_enrolment(o, e);
 	return r == 0 ? check_data_dir(o, e) : r;
 }

@@ -179,6 +179,16 @@ static int read_text(const char *path, const char *what, char **ret_text, struct
 	return 0;
 }
 
+int tls_load_ca(const char *ca, struct tls_files *ret_files, struct err *e)
+{
+	struct tls_files files = {0};
+	int r = read_text(ca, "CA", &files.ca, e);
+
+	if (r >= 0)
+		*ret_files = files;
+	return r;
+}
+
 bool tls_key_is_exposed(const char *key)
 {
 	struct stat st;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 
@@ -87,3 +88,26 @@ struct tls_request {
 /* Signs a new key with DIR's CA and writes the pair into DIR, in place of an older one. An empty cluster
  * of the identity is the CA's own. */
 int tls_make_cert(const char *dir, const struct tls_request *request, struct err *e) must_check;
+
+/* ---- enrolment: a certificate for a key that somebody else holds ---- */
+
+#define TLS_CSR_MAX 8192 /* bytes of a request */
+
+struct tls_signer;
+/* ca: PEM file, of which the certificate that belongs to key signs. */
+int tls_signer_load(const char *ca, const char *key, struct tls_signer **ret_signer, struct err *e) must_check;
+void tls_signer_free(struct tls_signer *s); /* NULL allowed */
+/* A certificate for the public key of a request (PKCS #10, PEM; foreign bytes) and for this identity: nothing
+ * else of the request counts. Valid from some minutes ago: clocks differ. *ret_pem is malloc'ed. Any
+ * thread. 0, -EINVAL (the request's fault) or -EIO with the sentence. */
+int tls_sign_request(const struct tls_signer *s, struct bytes csr, const struct tls_identity *identity,
+		     int64_t valid_s, char **ret_pem, struct err *e) must_check;
+/* A new key and the request that goes with it, both malloc'ed PEM texts. */
+int tls_make_request(char **ret_key_pem, char **ret_csr_pem, struct err *e) must_check;
+/* Writes both, each whole or not at all, key first. */
+int tls_write_pair(const char *cert_path, const char *cert, const char *key_path, const char *key,
+		   struct err *e) must_check;
+/* Only the CA, for a client that has no certificate yet. */
+int tls_load_ca(const char *ca, struct tls_files *ret_files, struct err *e) must_check;
+
+DEFINE_CLEANUP(struct tls_signer *, tls_signer_free)

@@ -21,6 +21,7 @@
 #define SECS_A_DAY 86400
 
 DEFINE_CLEANUP(X509 *, X509_free)
+DEFINE_CLEANUP(X509_REQ *, X509_REQ_free)
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
 DEFINE_CLEANUP(BIO *, BIO_free)
 DEFINE_CLEANUP(BIGNUM *, BN_free)
@@ -60,23 +61,39 @@ static int write_all(const char *path, mode_t mode, const char *data, size_t len
 	return close(raw) < 0 ? -errno : 0;
 }
 
-static int write_file(const char *dir, const char *file, mode_t mode, BIO *content, struct err *e)
+static int write_path(const char *path, mode_t mode, const char *data, size_t len, struct err *e)
 {
-	char path[PATH_MAX], fresh[PATH_MAX];
-	char *data;
-	long len = BIO_get_mem_data(content, &data);
+	const char *slash = strrchr(path, '/');
+	int dir_len = slash ? (int)(slash - path) + 1 : 0;
+	char fresh[PATH_MAX];
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
-	if ((size_t)snprintf(fresh, sizeof(fresh), "%s/.%s.new", dir, file) >= sizeof(fresh))
-		return err_set(e, -ENAMETOOLONG, "cannot write '%s': the path is too long", file);
+	if ((size_t)snprintf(fresh, sizeof(fresh), "%.*s.%s.new", dir_len, path, path + dir_len) >= sizeof(fresh))
+		return err_set(e, -ENAMETOOLONG, "cannot write '%s': the path is too long", path);
 	(void)unlink(fresh);
-	r = write_all(fresh, mode, data, (size_t)len);
+	r = write_all(fresh, mode, data, len);
 	if (r >= 0 && rename(fresh, path) < 0)
 		r = -errno;
 	if (r < 0)
 		(void)unlink(fresh);
 	return r < 0 ? err_set(e, r, "cannot write '%s': %s", path, strerror(-r)) : 0;
+}
+
+static int write_file(const char *dir, const char *file, mode_t mode, BIO *content, struct err *e)
+{
+	char path[PATH_MAX];
+	char *data;
+	long len = BIO_get_mem_data(content, &data);
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+	return write_path(path, mode, data, (size_t)len, e);
+}
+
+int tls_write_pair(const char *cert_path, const char *cert, const char *key_path, const char *key, struct err *e)
+{
+	int r = write_path(key_path, KEY_MODE, key, strlen(key), e);
+
+	return r < 0 ? r : write_path(cert_path, CERT_MODE, cert, strlen(cert), e);
 }
 
 static int write_pair(const char *dir, const char *name, X509 *cert, EVP_PKEY *key, struct err *e)
@@ -375,4 +392,160 @@ int tls_make_cert(const char *dir, const struct tls_request *request, struct err
 	if (!cert || !build_cert(cert, &ca, request, uri))
 		return refuse_openssl("cannot make a certificate", e);
 	return write_pair(dir, request->name, cert, key, e);
+}
+
+/* ---- what somebody else made the key for -------------------------------------------------------- */
+
+/* The certificate of a CA file that belongs to the key: while a CA is replaced there are two. */
+static int find_signer(const char *ca, EVP_PKEY *key, X509 **ret_cert, struct err *e)
+{
+	_cleanup_(BIO_freep) BIO *in = BIO_new_file(ca, "r");
+	char no_passphrase[] = "";
+	X509 *cert;
+
+	ERR_clear_error();
+	if (!in)
+		return err_set(e, -ENOENT, "cannot read '%s': %s", ca, strerror(errno));
+	while ((cert = PEM_read_bio_X509(in, NULL, NULL, no_passphrase))) {
+		if (X509_check_private_key(cert, key) == 1) {
+			*ret_cert = cert;
+			return 0;
+		}
+		X509_free(cert);
+	}
+	ERR_clear_error();
+	return err_set(e, -EINVAL, "no certificate in '%s' belongs to the key that is to sign", ca);
+}
+
+struct tls_signer {
+	struct signer ca;
+};
+
+void tls_signer_free(struct tls_signer *s)
+{
+	if (!s)
+		return;
+	signer_done(&s->ca);
+	free(s);
+}
+
+int tls_signer_load(const char *ca, const char *key, struct tls_signer **ret_signer, struct err *e)
+{
+	_cleanup_(tls_signer_freep) struct tls_signer *s = calloc(1, sizeof(*s));
+	_cleanup_(BIO_freep) BIO *in = BIO_new_file(key, "r");
+	char no_passphrase[] = "";
+	int r;
+
+	if (!s)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (!in) {
+		ERR_clear_error();
+		return err_set(e, -ENOENT, "cannot read the CA's key '%s': %s", key, strerror(errno));
+	}
+	s->ca.key = PEM_read_bio_PrivateKey(in, NULL, NULL, no_passphrase);
+	ERR_clear_error();
+	if (!s->ca.key)
+		return err_set(e, -EINVAL, "'%s' does not hold a key as PEM text", key);
+	r = find_signer(ca, s->ca.key, &s->ca.cert, e);
+	if (r < 0)
+		return r;
+	*ret_signer = take_ptr(s);
+	return 0;
+}
+
+/* The public key of a request that was made with its private half. NULL with the sentence. */
+static EVP_PKEY *read_request(struct bytes csr, struct err *e)
+{
+	_cleanup_(BIO_freep) BIO *in = BIO_new_mem_buf(csr.data, (int)csr.len);
+	_cleanup_(X509_REQ_freep) X509_REQ *request = NULL;
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	char no_passphrase[] = "", group[32] = "";
+
+	request = in ? PEM_read_bio_X509_REQ(in, NULL, NULL, no_passphrase) : NULL;
+	key = request ? X509_REQ_get_pubkey(request) : NULL;
+	if (key)
+		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+	ERR_clear_error();
+	if (!key)
+		(void)err_set(e, -EINVAL, "the certificate request is not PKCS #10 as PEM text");
+	else if (strcmp(group, "prime256v1") != 0)
+		(void)err_set(e, -EINVAL, "the key of the certificate request is not of the kind EC P-256");
+	else if (X509_REQ_verify(request, key) != 1)
+		(void)err_set(e, -EINVAL, "the certificate request is not signed with its own key");
+	else
+		return take_ptr(key);
+	ERR_clear_error();
+	return NULL;
+}
+
+static int print_cert(X509 *cert, char **ret_pem)
+{
+	_cleanup_(BIO_freep) BIO *out = BIO_new(BIO_s_mem());
+	char *data;
+	long len;
+
+	if (!out || !PEM_write_bio_X509(out, cert))
+		return -EIO;
+	len = BIO_get_mem_data(out, &data);
+	*ret_pem = strndup(data, (size_t)len);
+	return *ret_pem ? 0 : -ENOMEM;
+}
+
+int tls_sign_request(const struct tls_signer *s, struct bytes csr, const struct tls_identity *identity,
+		     int64_t valid_s, char **ret_pem, struct err *e)
+{
+	const struct tls_request request = {.identity = *identity, .not_before_s = -SKEW_S, .not_after_s = valid_s};
+	char uri[TLS_SPIFFE_MAX], common_name[65];
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	_cleanup_(X509_freep) X509 *cert = NULL;
+
+	if (csr.len > TLS_CSR_MAX)
+		return err_set(e, -EINVAL, "the certificate request is larger than %d bytes", TLS_CSR_MAX);
+	if (tls_format_spiffe(identity, uri, sizeof(uri)) < 0)
+		return err_set(e, -EINVAL, "the node's name '%.64s' does not fit into a certificate: allowed are "
+					   "small letters, digits, '-' and '.'", identity->node);
+	key = read_request(csr, e);
+	if (!key)
+		return -EINVAL;
+	(void)snprintf(common_name, sizeof(common_name), "%s", identity->node);
+	cert = start_cert(common_name, key);
+	if (!cert || !build_cert(cert, &s->ca, &request, uri) || print_cert(cert, ret_pem) < 0)
+		return refuse_openssl("cannot make a certificate", e);
+	return 0;
+}
+
+/* ---- the other side of it ----------------------------------------------------------------------- */
+
+/* Terminated, and wiped in the BIO's own memory when that is freed. */
+static char *take_text(BIO *bio)
+{
+	char *data;
+	long len = BIO_get_mem_data(bio, &data);
+
+	return strndup(data, (size_t)len);
+}
+
+int tls_make_request(char **ret_key_pem, char **ret_csr_pem, struct err *e)
+{
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = EVP_EC_gen("P-256");
+	_cleanup_(X509_REQ_freep) X509_REQ *request = X509_REQ_new();
+	_cleanup_(BIO_freep) BIO *key_text = BIO_new(BIO_s_secmem());
+	_cleanup_(BIO_freep) BIO *request_text = BIO_new(BIO_s_mem());
+	char *csr_pem, *key_pem;
+
+	if (!key || !request || !key_text || !request_text || !X509_REQ_set_pubkey(request, key) ||
+	    X509_REQ_sign(request, key, EVP_sha256()) <= 0 ||
+	    !PEM_write_bio_X509_REQ(request_text, request) ||
+	    !PEM_write_bio_PrivateKey(key_text, key, NULL, NULL, 0, NULL, NULL))
+		return refuse_openssl("cannot make a certificate request", e);
+	csr_pem = take_text(request_text);
+	key_pem = take_text(key_text);
+	if (!csr_pem || !key_pem) {
+		free(csr_pem);
+		free(key_pem);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*ret_key_pem = key_pem;
+	*ret_csr_pem = csr_pem;
+	return 0;
 }

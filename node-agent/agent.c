@@ -27,6 +27,7 @@
 #include "common/tls13.h"
 #include "node-agent/batch.h"
 #include "node-agent/capture.h"
+#include "node-agent/certificate.h"
 #include "node-agent/enrich.h"
 #include "node-agent/footprint.h"
 #include "node-agent/privilege.h"
@@ -56,6 +57,7 @@ struct agent {
 	struct spool *spool;
 	struct batch *batch;
 	struct uplink *uplink;
+	struct certificate *certificate; /* NULL: somebody else renews it */
 	struct enrich *enrich;
 	struct mail mail;
 	int epoll_fd, signal_fd, mail_fd;
@@ -471,6 +473,14 @@ static int build_uplink(struct agent *a, struct err *e)
 	return r < 0 ? r : uplink_start(a->uplink, e);
 }
 
+static int build_renewal(struct agent *a, struct err *e)
+{
+	struct certificate_config config;
+
+	options_certificate(a->settings, &config);
+	return config.address[0] ? certificate_start(&config, &a->certificate, e) : 0;
+}
+
 static int build_enrich(struct agent *a, struct err *e)
 {
 	const struct enrich_config config = {
@@ -488,6 +498,7 @@ static int build_enrich(struct agent *a, struct err *e)
 static void unbuild(struct agent *a)
 {
 	enrich_free(a->enrich);
+	certificate_free(a->certificate);
 	if (a->uplink) {
 		uplink_stop(a->uplink, 0);
 		uplink_free(a->uplink);
@@ -537,6 +548,8 @@ int agent_run(const struct agent_settings *settings, char **argv, struct err *e)
 		r = build_batch(&a, e);
 	if (r >= 0)
 		r = build_uplink(&a, e);
+	if (r >= 0)
+		r = build_renewal(&a, e);
 	if (r >= 0)
 		r = build_enrich(&a, e);
 	if (r >= 0)

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "node-agent/agent.h"
 #include "node-agent/capture.h"
+#include "node-agent/certificate.h"
 
 #define PROGRAM "nightjar-agent"
 
@@ -50,12 +51,24 @@ static int check(struct agent_settings *settings, struct err *e)
 	return EXIT_USAGE;
 }
 
+/* Without a certificate there is no name, so this comes before everything else. */
+static void enroll(const struct agent_settings *settings)
+{
+	struct certificate_config config;
+
+	options_certificate(settings, &config);
+	if (config.address[0])
+		certificate_ensure(&config);
+}
+
 static int run(struct agent_settings *settings, enum agent_mode mode, char **argv, struct err *e)
 {
 	int r;
 
 	if (mode == AGENT_PROBE)
 		return probe(e);
+	if (mode == AGENT_RUN && options_check_uplink(settings, e) >= 0)
+		enroll(settings);
 	if (mode == AGENT_RUN && check(settings, e) != EXIT_CLEAN)
 		return EXIT_USAGE;
 	r = mode == AGENT_RUN ? agent_run(settings, argv, e) : agent_print_events(settings, argv, e);

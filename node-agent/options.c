@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/tls.h"
+#include "node-agent/certificate.h"
 
 #define AT(field) offsetof(struct agent_settings, field)
 #define MS	  1000000ULL
@@ -27,6 +28,12 @@ static const struct opt rows[] = {
 	 .help = "PEM file with this node's certificate"},
 	{.key = "tls.key", .type = OPT_PATH, .offset = AT(tls_key), .fallback = "",
 	 .help = "PEM file with this node's key"},
+	{.key = "enroll.address", .type = OPT_TEXT, .offset = AT(enroll_address), .fallback = "",
+	 .help = "HOST:PORT of the collector's enroll.listen, where this node gets tls.cert and tls.key and renews them; "
+		 "empty: somebody else puts them there"},
+	{.key = "enroll.token_file", .type = OPT_PATH, .offset = AT(enroll_token_file),
+	 .fallback = "/var/run/secrets/nightjar/token",
+	 .help = "file with this pod's projected ServiceAccount token for the collector's enroll.audience"},
 	{.key = "capture.ring_bytes", .type = OPT_SIZE, .offset = AT(ring_bytes), .fallback = "2MiB",
 	 .min = 64 << 10, .max = 256 << 20,
 	 .help = "kernel rings of all CPUs together, in bytes; all of it is resident memory"},
@@ -108,6 +115,20 @@ int options_load(int argc, char **argv, struct agent_settings *ret_settings, enu
 	*ret_settings = settings;
 	settings = (struct agent_settings){0};
 	return action;
+}
+
+void options_certificate(const struct agent_settings *settings, struct certificate_config *ret_config)
+{
+	*ret_config = (struct certificate_config){
+		.address = settings->enroll_address,
+		.server_name = settings->collector_server_name[0] ? settings->collector_server_name : NULL,
+		.token_file = settings->enroll_token_file,
+		.ca = settings->tls_ca,
+		.cert = settings->tls_cert,
+		.key = settings->tls_key,
+		.backoff_min_ns = settings->backoff_min_ns,
+		.backoff_max_ns = settings->backoff_max_ns,
+	};
 }
 
 int options_check_uplink(const struct agent_settings *settings, struct err *e)

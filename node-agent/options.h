@@ -11,6 +11,8 @@ struct agent_settings {
 	char *tls_ca;
 	char *tls_cert;
 	char *tls_key;
+	char *enroll_address;
+	char *enroll_token_file;
 	uint64_t ring_bytes;
 	uint64_t max_processes;
 	struct opt_list env_names;
@@ -39,6 +41,9 @@ int options_load(int argc, char **argv, struct agent_settings *ret_settings, enu
 		 struct err *e) must_check;
 /* What must be set to reach a collector; -EINVAL with the sentence. */
 int options_check_uplink(const struct agent_settings *settings, struct err *e) must_check;
+struct certificate_config; /* node-agent/certificate.h */
+/* How to enrol; its strings are the settings'. */
+void options_certificate(const struct agent_settings *settings, struct certificate_config *ret_config);
 /* Takes the node's and the cluster's name from the certificate, where they are not set. -EINVAL with the
  * sentence when it is not a node's or names others. */
 int options_identify(struct agent_settings *settings, struct err *e) must_check;

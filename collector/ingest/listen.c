@@ -14,6 +14,7 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/impl/codegen/compression_types.h>
+#include <grpc/support/alloc.h>
 #include <grpc/support/log.h>
 
 #include "collector/address.h"
@@ -41,13 +42,20 @@ struct listen_thread {
 	grpc_metadata_array metadata;
 };
 
+/* A socket and the version of the certificates that the library has for it. */
+struct listen_socket {
+	struct listen *listen;
+	uint16_t port;
+	uint64_t files_seen; /* under the listener's lock */
+};
+
 struct listen {
 	grpc_server *server;
 	const struct listen_method *const *methods;
 	struct listen_counters counters;
 	struct listen_thread *threads;
 	unsigned int thread_count;
-	uint16_t port;
+	struct listen_socket agents, strangers;
 	bool started;
 
 	pthread_mutex_t arm_lock; /* the two below; nothing else is locked inside */
@@ -57,7 +65,7 @@ struct listen {
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
 	struct tls_files files;
-	bool files_new; /* the library has not fetched them yet */
+	uint64_t files_version; /* from 1 */
 	bool down;	/* the server's shutdown is complete */
 	struct completion on_down;
 };
@@ -89,16 +97,17 @@ static void library_log(gpr_log_func_args *args)
 static grpc_ssl_certificate_config_reload_status
 fetch_files(void *ctx, grpc_ssl_server_certificate_config **ret_config)
 {
-	struct listen *l = (struct listen *)ctx;
+	struct listen_socket *socket = (struct listen_socket *)ctx;
+	struct listen *l = socket->listen;
 	grpc_ssl_certificate_config_reload_status status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
 
 	(void)pthread_mutex_lock(&l->lock);
-	if (l->files_new) {
+	if (socket->files_seen != l->files_version) {
 		grpc_ssl_pem_key_cert_pair pair = {.private_key = l->files.key,
 						   .cert_chain = l->files.cert};
 
 		*ret_config = grpc_ssl_server_certificate_config_create(l->files.ca, &pair, 1);
-		l->files_new = false;
+		socket->files_seen = l->files_version;
 		status = *ret_config ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW :
 				       GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
 	}
@@ -129,7 +138,7 @@ int listen_reload(struct listen *l, const struct tls_files *files, struct err *e
 	(void)pthread_mutex_lock(&l->lock);
 	tls_files_done(&l->files);
 	l->files = copy;
-	l->files_new = true;
+	l->files_version++;
 	(void)pthread_mutex_unlock(&l->lock);
 	return 0;
 }
@@ -168,17 +177,30 @@ static int identify(grpc_call *call, struct tls_identity *ret_identity, struct e
 	return r;
 }
 
+/* Who has no certificate is known by address: "ipv4:10.0.0.1:4242" without the port. */
+static void name_stranger(grpc_call *call, struct tls_identity *identity)
+{
+	char *peer = grpc_call_get_peer(call);
+	const char *end = peer ? strrchr(peer, ':') : NULL;
+
+	(void)snprintf(identity->node, sizeof(identity->node), "%.*s", end ? (int)(end - peer) : 0, peer ? peer : "");
+	gpr_free(peer);
+}
+
 /* Whether the call may go on; the status and the sentence for the peer otherwise. */
 static enum listen_status admit(struct listen *l, struct listen_thread *t, struct tls_identity *identity,
 				const struct listen_method **ret_method, struct err *e)
 {
-	const struct listen_method *m;
+	const struct listen_method *m = find_method(l, t->details.method);
+	bool anonymous = m && m->anonymous;
+	int r = identify(t->call, identity, e);
 
-	if (identify(t->call, identity, e) < 0) {
+	if (r < 0 && !anonymous) {
 		metric_add(l->counters.anonymous, 1);
 		return LISTEN_UNAUTHENTICATED;
 	}
-	m = find_method(l, t->details.method);
+	if (r < 0)
+		name_stranger(t->call, identity);
 	if (!m) {
 		metric_add(l->counters.unimplemented, 1);
 		(void)err_set(e, 0, "no such method: '%.*s'",
@@ -188,7 +210,7 @@ static enum listen_status admit(struct listen *l, struct listen_thread *t, struc
 			      (const char *)GRPC_SLICE_START_PTR(t->details.method));
 		return LISTEN_UNIMPLEMENTED;
 	}
-	if (!(m->roles & (unsigned int)identity->role)) {
+	if (!anonymous && !(m->roles & (unsigned int)identity->role)) {
 		metric_add(l->counters.denied, 1);
 		(void)err_set(e, 0, "a certificate with role '%s' may not call '%s'",
 			      tls_role_name(identity->role), m->path);
@@ -360,11 +382,11 @@ static int why_not(const char *address, struct err *e)
 	return r < 0 ? r : err_set(e, -EADDRNOTAVAIL, "cannot listen on '%s': gRPC refuses it", address);
 }
 
-static int add_port(struct listen *l, const char *address, struct err *e)
+static int add_port(struct listen *l, struct listen_socket *socket, const char *address,
+		    grpc_ssl_client_certificate_request_type wanted, struct err *e)
 {
 	grpc_server_credentials *credentials = grpc_ssl_server_credentials_create_with_options(
-		grpc_ssl_server_credentials_create_options_using_config_fetcher(
-			GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch_files, l));
+		grpc_ssl_server_credentials_create_options_using_config_fetcher(wanted, fetch_files, socket));
 	int port;
 
 	if (!credentials)
@@ -373,8 +395,18 @@ static int add_port(struct listen *l, const char *address, struct err *e)
 	grpc_server_credentials_release(credentials);
 	if (port <= 0)
 		return why_not(address, e);
-	l->port = (uint16_t)port;
+	socket->port = (uint16_t)port;
 	return 0;
+}
+
+static int add_ports(struct listen *l, const struct listen_config *config, struct err *e)
+{
+	int r = add_port(l, &l->agents, config->address, GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
+			 e);
+
+	if (r < 0 || !config->enroll_address || !config->enroll_address[0])
+		return r;
+	return add_port(l, &l->strangers, config->enroll_address, GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE, e);
 }
 
 static int start_threads(struct listen *l, struct err *e)
@@ -423,8 +455,9 @@ static struct listen *allocate(const struct listen_config *config)
 	(void)pthread_mutex_init(&l->lock, NULL);
 	(void)pthread_cond_init(&l->changed, NULL);
 	l->methods = config->methods;
+	l->agents.listen = l->strangers.listen = l;
 	l->on_down.done = server_down;
-	l->files_new = true;
+	l->files_version = 1;
 	l->threads = calloc(count ? count : 1, sizeof(*l->threads));
 	l->counters.peers = peers_new();
 	if (!l->threads || !l->counters.peers || copy_files(config->files, &l->files) < 0) {
@@ -454,7 +487,7 @@ int listen_new(const struct listen_config *config, struct listen **ret_listen, s
 	register_counters(&l->counters, config->metrics);
 	r = gate_open(config->connections, config->metrics, e);
 	if (r == 0)
-		r = add_port(l, config->address, e);
+		r = add_ports(l, config, e);
 	if (r == 0)
 		r = start_threads(l, e);
 	if (r < 0) {
@@ -468,7 +501,12 @@ int listen_new(const struct listen_config *config, struct listen **ret_listen, s
 
 uint16_t listen_port(const struct listen *l)
 {
-	return l->port;
+	return l->agents.port;
+}
+
+uint16_t listen_enroll_port(const struct listen *l)
+{
+	return l->strangers.port;
 }
 
 /* ---- stopping ---------------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ struct listen_call; /* one call or stream, counted references */
 struct listen_method {
 	const char *path;   /* "/nightjar.v1.Alerts/List" */
 	unsigned int roles; /* enum tls_role bits that may call it */
+	/* A peer without a certificate may call it too, on the enrolment port: its identity then has no
+	 * role, and its address as the node. */
+	bool anonymous;
 	/* A call has come in: *ret_state becomes the call's own. LISTEN_OK or the status to refuse
 	 * it with (text via listen_refuse). May be NULL. */
 	int (*open)(void *ctx, struct listen_call *call, void **ret_state);
@@ -69,6 +72,10 @@ void listen_finish(struct listen_call *call, enum listen_status status, const ch
 
 struct listen_config {
 	const char *address; /* "HOST:PORT"; port 0: any */
+	/* Another one, where no certificate is asked for and only anonymous methods can be called. On a
+	 * port of its own, so that the other goes on refusing strangers in the handshake, before a byte
+	 * of HTTP/2, and so that a network policy can tell them apart. NULL or "": none. */
+	const char *enroll_address;
 	const struct tls_files *files;
 	unsigned int threads;
 	unsigned int connections; /* at a time, of the process (gate.h); 0: as descriptors allow */
@@ -81,6 +88,7 @@ struct listen;
 
 int listen_new(const struct listen_config *config, struct listen **ret_listen, struct err *e) must_check;
 uint16_t listen_port(const struct listen *l);
+uint16_t listen_enroll_port(const struct listen *l); /* 0: none */
 /* New connections get these from now on. */
 int listen_reload(struct listen *l, const struct tls_files *files, struct err *e) must_check;
 /* No new calls; waits at most timeout_ms for open ones, then cancels them. */

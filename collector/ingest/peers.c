@@ -36,7 +36,8 @@ static uint32_t slot_of(const struct tls_identity *identity)
 bool peers_enter(struct peers *p, const struct tls_identity *identity, uint32_t *ret_slot)
 {
 	uint32_t slot = slot_of(identity);
-	unsigned int max = identity->role == TLS_ROLE_AGENT ? PEERS_AGENT_CALLS : PEERS_OTHER_CALLS;
+	bool one_host = identity->role == TLS_ROLE_AGENT || identity->role == TLS_ROLE_NONE;
+	unsigned int max = one_host ? PEERS_AGENT_CALLS : PEERS_OTHER_CALLS;
 
 	if (atomic_fetch_add(&p->open[slot], 1) >= max) {
 		atomic_fetch_sub(&p->open[slot], 1);

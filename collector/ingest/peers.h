@@ -6,7 +6,7 @@
 
 #include "common/tls.h"
 
-#define PEERS_AGENT_CALLS 16U  /* a node has one stream, two while it reconnects */
+#define PEERS_AGENT_CALLS 16U  /* a node has one stream, two while it reconnects; also an address without a certificate */
 #define PEERS_OTHER_CALLS 128U /* people and programs may share a certificate */
 
 struct peers;

@@ -46,7 +46,8 @@ static void make_certs(const char *dir)
 		fail_msg("%s", e.text);
 }
 
-/* Metrics of parts that are off by default are on the page too: a recording and a Kafka sink. */
+/* Metrics of parts that are off by default are on the page too: a recording, a Kafka sink, enrolment and the
+ * watch of a cluster. */
 static void write_config(const struct fixture *f, const char *path, uint16_t http_port)
 {
 	_cleanup_(fclosep) FILE *out = fopen(path, "we");
@@ -56,8 +57,10 @@ static void write_config(const struct fixture *f, const char *path, uint16_t htt
 		      "grpc:\n  listen: \"127.0.0.1:0\"\nhttp:\n  listen: \"127.0.0.1:%u\"\n"
 		      "tls:\n  ca: %s/ca.pem\n  cert: %s/collector.pem\n  key: %s/collector-key.pem\n"
 		      "data:\n  dir: %s/data\nrecord:\n  file: %s/record\nlog:\n  level: error\n"
-		      "kafka:\n  brokers: \"127.0.0.1:1\"\n",
-		      http_port, f->dir, f->dir, f->dir, f->dir, f->dir);
+		      "kafka:\n  brokers: \"127.0.0.1:1\"\n"
+		      "cluster: test\nenroll:\n  listen: \"127.0.0.1:0\"\n  ca_key: %s/ca-key.pem\n"
+		      "kubernetes:\n  server: \"http://127.0.0.1:1\"\n",
+		      http_port, f->dir, f->dir, f->dir, f->dir, f->dir, f->dir);
 }
 
 static void read_metrics(struct fixture *f)
