@@ -342,7 +342,7 @@ size_t pair_count_alerts(struct pair *p, const struct run *run, const char *rule
 		json_t *alert = json_loadb(line, (size_t)(end - line), 0, NULL);
 		const char *its_rule = json_string_value(json_object_get(alert, "rule"));
 
-		count += its_rule && strcmp(its_rule, rule) == 0 && run_owns_alert(run, alert);
+		count += its_rule && strcmp(its_rule, rule) == 0 && (!run || run_owns_alert(run, alert));
 		json_decref(alert);
 	}
 	return count;

@@ -30,7 +30,7 @@ void pair_kill(struct pair *p, enum pair_program program); /* SIGKILL, and waits
 int pair_stop(struct pair *p, enum pair_program program);
 int pair_signal(struct pair *p, enum pair_program program, int signal) must_check;
 
-/* At least one alert of the rule about the run. */
+/* At least one alert of the rule about the run; run NULL: about whatever. */
 bool pair_await_alert(struct pair *p, const struct run *run, const char *rule);
 /* All of the rule about the run, whenever written. */
 size_t pair_count_alerts(struct pair *p, const struct run *run, const char *rule);

@@ -4,7 +4,6 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +279,35 @@ static void full_uplink_is_counted_and_reported(void **state)
 	assert_in_range(recorded.lost, recorded.gaps, recorded.gaps + recorded.gaps / 2);
 }
 
+/* The agent stands still while more happens than its rings hold. */
+static void events_that_found_no_room_are_an_alert(void **state)
+{
+	static const char *const small[] = {"--capture-ring-bytes=64KiB", NULL};
+	struct test *t = begin(state);
+	struct recorded recorded;
+	uint64_t woken_ns;
+
+	start_collector(t);
+	start_agent(t, small);
+	assert_true(pair_await(t->pair, PAIR_AGENT, ": ready "));
+	await_alert(t, attack(t));
+	assert_int_equal(pair_count_alerts(t->pair, NULL, "events_lost"), 0);
+	assert_int_equal(pair_signal(t->pair, PAIR_AGENT, SIGSTOP), 0);
+	for (int i = 0; i < FULL_STARTS; i++)
+		start_program();
+	woken_ns = clock_monotonic_ns();
+	assert_int_equal(pair_signal(t->pair, PAIR_AGENT, SIGCONT), 0);
+	if (!pair_await_alert(t->pair, NULL, "events_lost"))
+		fail_msg("no alert about lost events");
+	printf("reported %llu ms after the agent went on\n",
+	       (unsigned long long)((clock_monotonic_ns() - woken_ns) / NS_PER_MS));
+	assert_each_reported_once(t); /* of the attack before, and of one after */
+	assert_true(metric(t, "nightjar_agent_events_lost_total") > 100);
+	recorded = stop_both(t);
+	assert_true(recorded.lost > 100);
+	assert_int_equal(recorded.gaps, 0);
+}
+
 static void busy_agent_tells_what_it_is_and_costs(void **state)
 {
 	struct test *t = begin(state);
@@ -346,6 +374,7 @@ int main(void)
 		TEST(shell_opened_before_the_first_agent_is_reported),
 		TEST(collector_that_comes_late_gets_what_has_waited),
 		TEST(full_uplink_is_counted_and_reported),
+		TEST(events_that_found_no_room_are_an_alert),
 		TEST(busy_agent_tells_what_it_is_and_costs),
 		TEST(hangup_applies_what_is_reloadable),
 	};
