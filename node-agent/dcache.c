@@ -10,7 +10,7 @@
 #include "common/cleanup.h"
 
 #define BUCKET_BYTES 8
-#define PAGE_BYTES   4096
+#define LINE_BYTES   64 /* at which it begins: whole pages are not promised before the page allocator runs */
 #define SHIFT_MIN    4 /* 2 GiB of buckets */
 #define SHIFT_MAX    24
 #define VOTES_MIN    4
@@ -42,7 +42,7 @@ int dcache_solve(const struct nj_dcache_sample *samples, uint32_t count, struct 
 			uint64_t table = table_of(&samples[i], shift);
 			uint32_t votes = votes_for(samples, count, table, shift);
 
-			if (table % PAGE_BYTES != 0 || votes <= most)
+			if (table % LINE_BYTES != 0 || votes <= most)
 				continue;
 			most = votes;
 			best = (struct nj_dcache){.table = table, .shift = shift};

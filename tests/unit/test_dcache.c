@@ -8,7 +8,7 @@
 
 #include "node-agent/dcache.h"
 
-#define TABLE 0xffff888123400000ULL
+#define TABLE 0xffff888123456780ULL
 #define COUNT 24
 
 /* Entries of a table with 1 << (32 - shift) buckets. */
@@ -58,9 +58,9 @@ static void entries_that_do_not_agree_are_refused(void **state)
 	(void)state;
 	fill(samples, 12);
 	for (uint32_t i = 0; i < COUNT; i++)
-		samples[i].hangs_at += 64ULL * i;
+		samples[i].hangs_at += 0x1c8ULL * i;
 	assert_int_equal(dcache_solve(samples, COUNT, &found), -ENOTSUP);
-	/* No table begins inside a page. */
+	/* No table begins inside a cache line. */
 	fill(samples, 12);
 	for (uint32_t i = 0; i < COUNT; i++)
 		samples[i].hangs_at += 8;
