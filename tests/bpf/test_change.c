@@ -701,7 +701,7 @@ static int start_in_memory(void **state)
 {
 	if (start(state) < 0)
 		return -1;
-	return mount("tmpfs", top, "tmpfs", 0, NULL) < 0 || chdir(top) < 0 ? -1 : 0;
+	return mount("tmpfs", top, "tmpfs", 0, "mode=755") < 0 || chdir(top) < 0 ? -1 : 0;
 }
 
 static int stop_in_memory(void **state)
