@@ -361,10 +361,23 @@ struct nj_part {
 
 /* Then: path below the hierarchy's root. */
 struct nj_cgroup {
-	struct nj_head head; /* cgroup, hierarchy: the new one */
+	struct nj_head head; /* who made or removed it */
+	__u64 id;	     /* of the cgroup, kernfs id */
+	__u32 hierarchy;
 	__u16 path_len;
-	__u16 pad[3];
+	__u8 removed;
+	__u8 pad;
 };
+
+/* What a thread has used of the CPUs since it began, as the iterator cpu_sample writes it; of a process's
+ * leader also what its ended threads have. */
+struct nj_cpu {
+	struct nj_owner thread;
+	__u64 used_ns;
+};
+
+/* Threads that used less in all their life say nothing about what their process uses now. */
+#define NJ_CPU_FLOOR_NS 20000000ULL
 
 #define NJ_ENDPOINT_FDS	  64
 #define NJ_ENDPOINTS_MAX  16
@@ -524,7 +537,8 @@ _Static_assert(sizeof(struct nj_pipe) == 184, "abi");
 _Static_assert(sizeof(struct nj_act) == 120, "abi");
 _Static_assert(sizeof(struct nj_part) == 4, "abi");
 _Static_assert(sizeof(struct nj_namespaces) == 32, "abi");
-_Static_assert(sizeof(struct nj_cgroup) == 64, "abi");
+_Static_assert(sizeof(struct nj_cpu) == 48, "abi");
+_Static_assert(sizeof(struct nj_cgroup) == 72, "abi");
 _Static_assert(sizeof(struct nj_key) == 80, "abi");
 _Static_assert(sizeof(struct nj_window) == 128, "abi");
 _Static_assert(sizeof(struct nj_repeat) == 160, "abi");

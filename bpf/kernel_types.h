@@ -422,6 +422,7 @@ struct signal_struct {
 	unsigned int flags;
 	struct pid *pids[4];
 	struct tty_struct *tty;
+	unsigned long long sum_sched_runtime; /* of threads that have ended */
 };
 
 struct cred {
@@ -451,6 +452,10 @@ struct vm_area_struct {
 	struct file *vm_file;
 };
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
 struct thread_info {
 	unsigned long flags;
 	__u32 status;
@@ -474,6 +479,7 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	const struct cred *cred;
 	char comm[16];
+	struct sched_entity se;
 	__u64 start_boottime;
 	__u64 self_exec_id;
 	struct {

@@ -1,5 +1,5 @@
 /* Process life: fork, exec and exit of processes (threads and the kernel's own are not reported), and
- * the birth of cgroups, which is how a container's processes are told apart. All of it goes through
+ * the birth and end of cgroups, which is how a container's processes are told apart. All of it goes through
  * one ring, so that other classes can never push it out. */
 #include "bpf/emit.bpf.h"
 #include "bpf/image.bpf.h"
@@ -75,8 +75,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	return 0;
 }
 
-SEC("tp_btf/cgroup_mkdir")
-int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
+static __always_inline int cgroup_changed(const struct cgroup *cgroup, const char *path, bool removed)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_cgroup *record;
@@ -86,8 +85,9 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 		return 0;
 	record = scratch_record(s, struct nj_cgroup);
 	emit_head(&record->head, NJ_CGROUP, 0);
-	record->head.cgroup = cgroup->kn->id;
-	record->head.hierarchy = (__u32)cgroup->root->hierarchy_id;
+	record->id = cgroup->kn->id;
+	record->hierarchy = (__u32)cgroup->root->hierarchy_id;
+	record->removed = removed;
 	len = bpf_probe_read_kernel_str(s->var, NJ_PATH_MAX, path);
 	if (len <= 0 || len > NJ_PATH_MAX)
 		return 0;
@@ -95,4 +95,16 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 	record->head.size = (__u16)(sizeof(*record) + len);
 	emit_record(record, sizeof(*record) + (__u32)len, NJ_CLASS_CGROUP, EMIT_LATER);
 	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
+{
+	return cgroup_changed(cgroup, path, false);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_gone, struct cgroup *cgroup, const char *path)
+{
+	return cgroup_changed(cgroup, path, true);
 }

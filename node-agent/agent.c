@@ -401,6 +401,9 @@ static int build_capture(struct agent *a, struct err *e)
 		.first_seq = a->first_seq,
 		.ring_bytes = settings->ring_bytes,
 		.max_processes = (uint32_t)settings->max_processes,
+		.cpu_period_ns = settings->cpu_period_ns,
+		.cpu_percent = (uint32_t)settings->cpu_percent,
+		.cpu_host = settings->cpu_host,
 	};
 	int r;
 

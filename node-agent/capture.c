@@ -11,6 +11,7 @@
 #include "bpf/calls.h"
 #include "common/clock.h"
 #include "node-agent/containers.h"
+#include "node-agent/cpu_use.h"
 #include "node-agent/decode.h"
 #include "node-agent/event_class.h"
 #include "node-agent/kernel_caps.h"
@@ -45,6 +46,10 @@ struct capture {
 	struct merge *merge;
 	struct containers *containers;
 	struct proctable *processes;
+	struct cpu_use *cpu; /* NULL: not sampled */
+	uint64_t cpu_period_ns;
+	uint64_t cpu_next_ns;
+	bool cpu_host;
 	uint64_t seq;
 	/* When the processes that ran already had been listed. A record from before whose process is
 	 * not known is of one that had ended by then: the watch begins with those that are listed. */
@@ -214,6 +219,15 @@ static void on_fork_record(struct capture *c, const struct decoded *d)
 	deliver(c, d, parent, child);
 }
 
+/* Reported in the hierarchy that says which container a process is in; a runtime on v1 makes a dozen. */
+static void on_cgroup_record(struct capture *c, const struct decoded *d)
+{
+	if (!d->cgroup_removed)
+		containers_made(c->containers, d->cgroup_hierarchy, d->cgroup_id, d->file.path);
+	if (d->cgroup_hierarchy == 0 || d->cgroup_hierarchy == d->head.hierarchy)
+		deliver(c, d, actor(c, d), NULL);
+}
+
 static void count_malformed(struct capture *c, struct bytes record)
 {
 	c->decode_lost[decode_class_of(record)]++;
@@ -231,7 +245,7 @@ static void on_record(void *ctx, struct bytes record)
 	}
 	switch (d.head.type) {
 	case NJ_CGROUP:
-		containers_made(c->containers, d.head.hierarchy, d.head.cgroup, d.cgroup_path);
+		on_cgroup_record(c, &d);
 		return;
 	case NJ_FORK:
 		on_fork_record(c, &d);
@@ -261,13 +275,51 @@ static void wake(struct capture *c, uint64_t now_ns)
 	c->turn_ns = now_ns;
 }
 
+static void on_cpu_use(void *ctx, const struct nj_owner *owner, uint64_t used_ns, uint64_t over_ns)
+{
+	struct capture *c = ctx;
+	const struct process_def *process = proctable_find(c->processes, &owner->task);
+	struct decoded d;
+
+	if (!process || (!c->cpu_host && !process->container->container_id[0]))
+		return;
+	decode_cpu_use(owner, c->turn_ns, used_ns, over_ns, &d);
+	deliver(c, &d, process, NULL);
+}
+
+static void add_cpu(void *ctx, struct bytes records)
+{
+	cpu_use_add(ctx, records);
+}
+
+static bool cpu_due(const struct capture *c)
+{
+	return c->cpu && c->turn_ns >= c->cpu_next_ns &&
+	       probe_settings(c->probe)->classes & 1ULL << NJ_CLASS_CPU;
+}
+
+/* After the rings: whoever used much is known by then. A sample that fails is left out, and the next one is
+ * over a longer time. */
+static void sample_cpu(struct capture *c)
+{
+	c->cpu_next_ns = c->turn_ns + c->cpu_period_ns;
+	cpu_use_begin(c->cpu, c->turn_ns);
+	if (probe_sample_cpu(c->probe, add_cpu, c->cpu) == 0)
+		cpu_use_end(c->cpu, on_cpu_use, c);
+}
+
 int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx)
 {
+	int handled;
+
 	c->handle = handle;
 	c->ctx = ctx;
 	wake(c, clock_boot_ns());
 	proctable_turn(c->processes);
-	return (int)merge_turn(c->merge, c->turn_ns, max_records, on_record, c);
+	handled = (int)merge_turn(c->merge, c->turn_ns, max_records, on_record, c);
+	if (cpu_due(c))
+		sample_cpu(c);
+	return handled;
 }
 
 /* The iterator cannot read another process's memory: its arguments come from /proc, and are left
@@ -386,6 +438,12 @@ static int make_tables(struct capture *c, const struct capture_config *config, s
 		.env_names = config->env_names,
 	};
 
+	if (config->cpu_period_ns)
+		c->cpu = cpu_use_new(config->cpu_percent);
+	if (config->cpu_period_ns && !c->cpu)
+		return err_set(e, -ENOMEM, "cannot make the table of CPU use: out of memory");
+	c->cpu_period_ns = config->cpu_period_ns;
+	c->cpu_host = config->cpu_host;
 	c->containers = containers_new("/sys/fs/cgroup", "/proc", CONTAINERS_MAX);
 	table.containers = c->containers;
 	c->processes = c->containers ? proctable_new(&table) : NULL;
@@ -443,6 +501,7 @@ void capture_free(struct capture *c)
 	merge_free(c->merge);
 	probe_free(c->probe);
 	proctable_free(c->processes);
+	cpu_use_free(c->cpu);
 	containers_free(c->containers);
 	free(c);
 }

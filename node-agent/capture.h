@@ -24,6 +24,11 @@ struct capture_config {
 	/* Both lists end with NULL and are borrowed until capture_free. */
 	const char *const *env_names; /* chosen environment names */
 	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
+	/* CPU use of processes in containers (on the host too), at least so many percent of one CPU, every
+	 * so often; period 0: never. */
+	uint64_t cpu_period_ns;
+	uint32_t cpu_percent;
+	bool cpu_host;
 	const char *btf_path; /* the kernel's types; NULL: where it publishes them */
 	const char *refused; /* tests: a program that is made such that the kernel refuses it */
 };

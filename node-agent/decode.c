@@ -447,8 +447,14 @@ static void decode_cgroup(struct cursor *c, struct decoded *d)
 {
 	struct nj_cgroup cgroup;
 
-	if (take_fixed(c, &cgroup, sizeof(cgroup)))
-		d->cgroup_path = take_text(c, cgroup.path_len);
+	if (!take_fixed(c, &cgroup, sizeof(cgroup)))
+		return;
+	d->kind = EVENT_KIND_CGROUP;
+	d->cgroup_id = cgroup.id;
+	d->cgroup_hierarchy = cgroup.hierarchy;
+	d->cgroup_removed = cgroup.removed;
+	d->detail.text = cgroup.removed ? "rmdir" : "mkdir";
+	d->file.path = take_text(c, cgroup.path_len);
 }
 
 static const struct {
@@ -476,9 +482,26 @@ static void decoded_init(struct decoded *d, const struct nj_head *head)
 	d->cwd = "";
 	d->exe_raw = "";
 	d->raw_path = "";
-	d->cgroup_path = "";
 	d->old_fd = -1;
 	d->detail = (struct event_detail){.call = "", .path2 = "", .raw_path2 = "", .text = ""};
+}
+
+void decode_cpu_use(const struct nj_owner *process, uint64_t time_ns, uint64_t used_ns, uint64_t over_ns,
+		    struct decoded *ret_decoded)
+{
+	struct nj_head head = {
+		.tid = process->tid,
+		.time = time_ns,
+		.task = process->task,
+		.cgroup = process->cgroup,
+		.hierarchy = process->hierarchy,
+	};
+
+	decoded_init(ret_decoded, &head);
+	ret_decoded->kind = EVENT_KIND_CPU;
+	ret_decoded->detail.args[0] = used_ns;
+	ret_decoded->detail.args[1] = over_ns;
+	ret_decoded->detail.arg_count = 2;
 }
 
 int decode_record(struct bytes record, struct decoded *ret_decoded)

@@ -11,7 +11,7 @@
 
 struct decoded {
 	struct nj_head head;
-	enum event_kind kind; /* 0: not an event by itself (NJ_CGROUP, a state nobody needs) */
+	enum event_kind kind; /* 0: not an event by itself (a state nobody needs) */
 	int64_t result;
 	struct nj_task child;  /* fork */
 	struct nj_task parent; /* exec */
@@ -41,7 +41,10 @@ struct decoded {
 	const char *raw_path;
 	uint32_t flags;
 	int32_t old_fd;
-	const char *cgroup_path; /* NJ_CGROUP */
+	/* cgroup, with its path and text */
+	uint64_t cgroup_id;
+	uint32_t cgroup_hierarchy;
+	bool cgroup_removed;
 	/* acts */
 	uint32_t marks;	      /* EVENT_MARK_* */
 	struct nj_owner target; /* task.tgid 0: none */
@@ -55,6 +58,10 @@ struct decoded {
 
 /* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */
 int decode_record(struct bytes record, struct decoded *ret_decoded) must_check;
+
+/* What an NJ_ACT record of kind CPU would say. */
+void decode_cpu_use(const struct nj_owner *process, uint64_t time_ns, uint64_t used_ns, uint64_t over_ns,
+		    struct decoded *ret_decoded);
 
 /* A device number in the kernel's encoding, as stat(2) reports it. */
 uint64_t decode_device(uint64_t kernel_device);

@@ -44,6 +44,12 @@ static const struct opt rows[] = {
 	 .help = "environment variables whose values are reported with an exec"},
 	{.key = "capture.open_names", .type = OPT_LIST, .offset = AT(open_names), .fallback = "",
 	 .help = "names of files whose opening is reported until the collector's policy arrives"},
+	{.key = "capture.cpu_period", .type = OPT_DURATION, .offset = AT(cpu_period_ns), .fallback = "5s",
+	 .max = 3600 * SEC, .help = "time between two looks at who uses the CPUs; 0: none"},
+	{.key = "capture.cpu_percent", .type = OPT_COUNT, .offset = AT(cpu_percent), .fallback = "10",
+	 .min = 1, .max = 100, .help = "processes that use at least so much of one CPU are reported"},
+	{.key = "capture.cpu_host", .type = OPT_BOOL, .offset = AT(cpu_host), .fallback = "false",
+	 .help = "whether processes outside of containers are"},
 	{.key = "container.cri_socket", .type = OPT_TEXT, .offset = AT(cri_socket), .fallback = "auto",
 	 .help = "UNIX socket of the container runtime, which is asked for pods and images; auto: where runtimes "
 		 "have it; off: containers keep their ids only"},

@@ -17,6 +17,9 @@ struct agent_settings {
 	uint64_t max_processes;
 	struct opt_list env_names;
 	struct opt_list open_names;
+	uint64_t cpu_period_ns;
+	uint64_t cpu_percent;
+	bool cpu_host;
 	char *cri_socket;
 	uint64_t batch_events;
 	uint64_t batch_bytes;

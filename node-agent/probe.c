@@ -24,6 +24,7 @@ enum program_use {
 	USE_CALL,	/* behind the dispatcher, at its place in the map call_programs */
 	USE_DISPATCHER, /* attached while a system call is wanted */
 	USE_HAND,	/* by the agent itself */
+	USE_ITERATOR,	/* the same, and its class is nothing else */
 };
 
 /* A program behind the dispatcher serves the classes that its acts have in calls.h; of the others the
@@ -41,6 +42,7 @@ static const struct {
 	{"tcp_state", USE_HOOK, NJ_BIT(TCP), 0},
 	{"cgroup_made", USE_HOOK, NJ_BIT(CGROUP), 0},
 	{"egress", USE_HOOK, NJ_BIT(DNS) | NJ_BIT(PAYLOAD), 0},
+	{"cgroup_gone", USE_HOOK, NJ_BIT(CGROUP), 0},
 	{"syscall_exit", USE_DISPATCHER, 0, 0},
 	{"call_file", USE_CALL, 0, NJ_PROGRAM_FILE},
 	{"call_change", USE_CALL, 0, NJ_PROGRAM_CHANGE},
@@ -59,6 +61,7 @@ static const struct {
 	{"call_io_uring", USE_CALL, 0, NJ_PROGRAM_IO_URING},
 	{"seed_task", USE_HAND, NJ_BIT(PROCESS), 0},
 	{"seed_sockets", USE_HAND, NJ_BIT(TCP), 0},
+	{"cpu_sample", USE_ITERATOR, NJ_BIT(CPU), 0},
 	{"selftest_own", USE_HAND, NJ_BIT(PROCESS), 0},
 	{"walk_sample", USE_HAND, NJ_BIT(CHANGE), 0},
 };
@@ -261,8 +264,10 @@ struct verdict {
 
 static void judge(struct verdict *v, enum program_use use, bool missing)
 {
-	v->hooks += use == USE_HOOK;
-	v->hooks_missing += use == USE_HOOK && missing;
+	bool hook = use == USE_HOOK || use == USE_ITERATOR;
+
+	v->hooks += hook;
+	v->hooks_missing += hook && missing;
 	v->calls += use == USE_CALL;
 	v->calls_missing += use == USE_CALL && missing;
 	v->blind |= use == USE_DISPATCHER && missing;
@@ -525,31 +530,42 @@ void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_mi
 	}
 }
 
-/* Runs an iterator to its end. */
-static int iterate(const struct bpf_program *program, struct buf *out)
+/* Runs an iterator to its end. The kernel gives whole records, as many as there is room for. */
+static int iterate(const struct bpf_program *program, void (*add)(void *ctx, struct bytes records), void *ctx)
 {
 	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
 	_cleanup_(closep) int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
-	uint8_t chunk[16384];
+	uint8_t chunk[400 * sizeof(struct nj_cpu)];
 	ssize_t n = -1;
 
 	while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
-		buf_add(out, chunk, (size_t)n);
+		add(ctx, bytes_of(chunk, (size_t)n));
 	if (n < 0)
 		n = -errno;
 	(void)bpf_link__destroy(link);
-	return n < 0 ? (int)n : buf_error(out);
+	return n < 0 ? (int)n : 0;
+}
+
+static void add_to_buf(void *ctx, struct bytes records)
+{
+	buf_add(ctx, records.data, records.len);
 }
 
 int probe_seed(struct probe *p, struct buf *out)
 {
 	struct buf none = {0};
-	int r = iterate(p->skel->progs.seed_sockets, &none);
+	int r = iterate(p->skel->progs.seed_sockets, add_to_buf, &none);
 
 	buf_done(&none);
 	if (r < 0)
 		return r;
-	return iterate(p->skel->progs.seed_task, out);
+	r = iterate(p->skel->progs.seed_task, add_to_buf, out);
+	return r < 0 ? r : buf_error(out);
+}
+
+int probe_sample_cpu(struct probe *p, void (*add)(void *ctx, struct bytes records), void *ctx)
+{
+	return iterate(p->skel->progs.cpu_sample, add, ctx);
 }
 
 uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows)

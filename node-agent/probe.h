@@ -48,6 +48,9 @@ void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_mi
  * the TCP sockets that they hold an owner. */
 int probe_seed(struct probe *p, struct buf *out) must_check;
 
+/* Gives add the CPU time of threads (whole records of struct nj_cpu), piece by piece. */
+int probe_sample_cpu(struct probe *p, void (*add)(void *ctx, struct bytes records), void *ctx) must_check;
+
 uint32_t probe_coverages(const struct probe *p, const struct capture_coverage **ret_rows);
 
 /* Run time and runs of a program since load, for measurements with kernel.bpf_stats_enabled. False

@@ -48,20 +48,18 @@ static const struct seen *found(const struct seen *s)
 	return s;
 }
 
-static void start(struct live *l, const char *const *open_names, uint64_t ring_bytes, const char *refused)
+static void start(struct live *l, struct capture_config config)
 {
 	static const char *const names[] = {"nj-wanted", NULL};
 	static const char *const env[] = {"NJ_CHOSEN", NULL};
-	struct capture_config config = {
-		.boot_id = "test",
-		.ring_bytes = ring_bytes,
-		.env_names = env,
-		.open_names = open_names ? open_names : names,
-		.refused = refused,
-	};
 	struct err e = {0};
-	int r = capture_new(&config, &l->capture, &e);
+	int r;
 
+	config.boot_id = "test";
+	config.env_names = env;
+	if (!config.open_names)
+		config.open_names = names;
+	r = capture_new(&config, &l->capture, &e);
 	if (r == -EPERM) {
 		printf("SKIP %s\n", e.text);
 		exit(LIVE_SKIP);
@@ -79,12 +77,17 @@ static void start(struct live *l, const char *const *open_names, uint64_t ring_b
 
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
 {
-	start(l, open_names, ring_bytes, NULL);
+	start(l, (struct capture_config){.open_names = open_names, .ring_bytes = ring_bytes});
 }
 
 void live_start_refusing(struct live *l, const char *program)
 {
-	start(l, NULL, 0, program);
+	start(l, (struct capture_config){.refused = program});
+}
+
+void live_start_sampling(struct live *l, bool host)
+{
+	start(l, (struct capture_config){.cpu_period_ns = 200 * NS_PER_MS, .cpu_percent = 10, .cpu_host = host});
 }
 
 void live_stop(struct live *l)

@@ -52,6 +52,8 @@ struct live {
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes);
 /* The same on a kernel that refuses one program. */
 void live_start_refusing(struct live *l, const char *program);
+/* The same, looking every 200 ms at who uses more than a tenth of a CPU. */
+void live_start_sampling(struct live *l, bool host);
 void live_stop(struct live *l);
 
 /* Forks an actor that runs act(arg) and exits with its result once live_go lets it; its events are
