@@ -25,6 +25,7 @@
 #include "collector/sink/registry.h"
 #include "collector/worker.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/ready.h"
 #include "common/tls13.h"
 
@@ -168,16 +169,25 @@ static int build_detection(struct collector *c, struct err *e)
 }
 
 /* What agents are told to capture. */
-static int build_policy(struct collector *c, struct err *e)
+static int make_policy(const struct options *o, struct policy **ret_policy, struct err *e)
 {
+	_cleanup_(policy_freep) struct policy *p = NULL;
 	_cleanup_(freep) char *path = NULL;
-	int r = policy_compile(&c->o->capture, detect_registry(), &c->policy, e);
+	int r = policy_compile(&o->capture, detect_registry(), &p, e);
 
 	if (r < 0)
 		return r;
-	if (asprintf(&path, "%s/policy", c->o->data_dir) < 0)
+	if (asprintf(&path, "%s/policy", o->data_dir) < 0)
 		return err_set(e, -ENOMEM, "no memory");
-	return policy_number(c->policy, path, e);
+	r = policy_number(p, path, e);
+	if (r == 0)
+		*ret_policy = take_ptr(p);
+	return r;
+}
+
+static int build_policy(struct collector *c, struct err *e)
+{
+	return make_policy(c->o, &c->policy, e);
 }
 
 static int build_journal(struct collector *c, struct err *e)
@@ -355,7 +365,36 @@ void collector_tick(struct collector *c, uint64_t wall_ns)
 		recorder_flush(c->recorder);
 }
 
-int collector_reload(struct collector *c, const struct options *o, struct err *e)
+/* New streams first, then those that have begun: see sessions_greet. */
+static int spread_policy(struct collector *c, struct policy *fresh, struct err *e)
+{
+	_cleanup_buf_ struct buf message = {0};
+
+	if (policy_pack_message(fresh, &message) < 0 ||
+	    sessions_greet(c->sessions, buf_bytes(&message)) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	intake_set_policy(c->intake, buf_bytes(&message), policy_classes(fresh), clock_wall_ns());
+	return 0;
+}
+
+static int reload_policy(struct collector *c, const struct options *o, struct err *e)
+{
+	_cleanup_(policy_freep) struct policy *fresh = NULL;
+	struct policy *old = c->policy;
+	int r = make_policy(o, &fresh, e);
+
+	if (r < 0 || policy_generation(fresh) == policy_generation(old))
+		return r;
+	r = spread_policy(c, fresh, e);
+	if (r < 0)
+		return r;
+	log_info("policy %u follows policy %u", policy_generation(fresh), policy_generation(old));
+	c->policy = take_ptr(fresh);
+	policy_free(old);
+	return 0;
+}
+
+static int reload_files(struct collector *c, const struct options *o, struct err *e)
 {
 	struct tls_files files = {0};
 	int r = tls_load(o->tls_ca, o->tls_cert, o->tls_key, clock_wall_ns(), &files, e);
@@ -365,6 +404,15 @@ int collector_reload(struct collector *c, const struct options *o, struct err *e
 	r = listen_reload(c->listen, &files, e);
 	tls_files_done(&files);
 	return r;
+}
+
+int collector_reload(struct collector *c, const struct options *o, struct err *e)
+{
+	int r = capture_options_check(&o->capture, e);
+
+	if (r == 0)
+		r = reload_files(c, o, e);
+	return r < 0 ? r : reload_policy(c, o, e);
 }
 
 int collector_drain(struct collector *c)

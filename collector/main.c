@@ -31,7 +31,8 @@ static void reload(struct collector *c, int argc, char **argv)
 	if (collector_options_load(argc, argv, &fresh, &replay, &e) < 0 || collector_reload(c, &fresh, &e) < 0)
 		log_error("cannot reload, everything stays as it was: %s", e.text);
 	else
-		log_info("certificates reloaded; other options need a restart");
+		log_info("certificates and capture.* are in force as they are read now; other "
+			 "options need a restart");
 	collector_options_done(&fresh);
 }
 

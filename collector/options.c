@@ -98,7 +98,7 @@ static const struct opt rows[] = {
 	 .help = "user for SASL"},
 	{.key = "kafka.password", .type = OPT_TEXT, .offset = AT(sinks.kafka.password), .fallback = "",
 	 .secret = true, .help = "password for SASL"},
-	CAPTURE_ROWS(struct options, capture),
+	CAPTURE_ROWS(struct options, capture, true),
 	{.key = "kubernetes.enabled", .type = OPT_CHOICE, .offset = AT(kubernetes_enabled), .fallback = "auto",
 	 .choices = "auto|on|off",
 	 .help = "whether to watch the Kubernetes API for the names of workloads; auto: in a pod, or where "

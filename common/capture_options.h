@@ -26,55 +26,35 @@ struct capture_options {
 	uint64_t repeat_window_ns;
 };
 
-#define CAPTURE_ROWS(settings, member)                                                             \
-	{.key = "capture.classes",                                                                 \
-	 .type = OPT_LIST,                                                                         \
-	 .offset = offsetof(settings, member.classes),                                             \
-	 .fallback = "",                                                                           \
-	 .help = "classes of events to capture besides what detectors need: file, change, mount, " \
-		 "dns …; all: every one"},                                                         \
-		{.key = "capture.each",                                                            \
-		 .type = OPT_LIST,                                                                 \
-		 .offset = offsetof(settings, member.each),                                        \
-		 .fallback = "",                                                                   \
-		 .help = "classes of which every single act is reported: nothing of them is "      \
-			 "summed up"},                                                             \
-		{.key = "capture.open_names",                                                      \
-		 .type = OPT_LIST,                                                                 \
-		 .offset = offsetof(settings, member.open_names),                                  \
-		 .fallback = "",                                                                   \
-		 .help = "names of files whose opening is reported besides"},                      \
-		{.key = "capture.open_prefixes",                                                   \
-		 .type = OPT_LIST,                                                                 \
-		 .offset = offsetof(settings, member.open_prefixes),                               \
-		 .fallback = "",                                                                   \
-		 .help = "absolute paths below which every opening is reported"},                  \
-		{.key = "capture.open_writes",                                                     \
-		 .type = OPT_BOOL,                                                                 \
-		 .offset = offsetof(settings, member.open_writes),                                 \
-		 .fallback = "false",                                                              \
-		 .help = "whether every opening for writing is reported"},                         \
-		{.key = "capture.open_all",                                                        \
-		 .type = OPT_BOOL,                                                                 \
-		 .offset = offsetof(settings, member.open_all),                                    \
-		 .fallback = "false",                                                              \
-		 .help = "whether every opening is reported"},                                     \
-		{.key = "capture.ports",                                                           \
-		 .type = OPT_LIST,                                                                 \
-		 .offset = offsetof(settings, member.ports),                                       \
-		 .fallback = "",                                                                   \
-		 .help = "remote ports of messages that are reported; empty: all"},                \
-		{.key = "capture.first_bytes",                                                     \
-		 .type = OPT_BOOL,                                                                 \
-		 .offset = offsetof(settings, member.first_bytes),                                 \
-		 .fallback = "false",                                                              \
-		 .help = "whether the first bytes of outgoing connections are reported"},          \
-	{                                                                                          \
-		.key = "capture.repeat_window", .type = OPT_DURATION,                              \
-		.offset = offsetof(settings, member.repeat_window_ns), .fallback = "10s",          \
-		.min = 100000000ULL, .max = 600000000000ULL,                                       \
-		.help = "time after which the count of an act that repeats is reported"            \
-	}
+/* clang-format off */
+#define CAPTURE_ROW(settings, member, reloads, name, kind, value, text) \
+	{.key = "capture." #name, .type = kind, .offset = offsetof(settings, member.name), \
+	 .fallback = value, .reloadable = (reloads), .help = text}
+
+/* The rows of a struct capture_options that is a member of settings; reloads: SIGHUP applies them. */
+#define CAPTURE_ROWS(settings, member, reloads) \
+	CAPTURE_ROW(settings, member, reloads, classes, OPT_LIST, "", \
+		    "classes of events to capture besides what detectors need: file, change, mount, dns …; " \
+		    "all: every one"), \
+	CAPTURE_ROW(settings, member, reloads, each, OPT_LIST, "", \
+		    "classes of which every single act is reported: nothing of them is summed up"), \
+	CAPTURE_ROW(settings, member, reloads, open_names, OPT_LIST, "", \
+		    "names of files whose opening is reported besides"), \
+	CAPTURE_ROW(settings, member, reloads, open_prefixes, OPT_LIST, "", \
+		    "absolute paths below which every opening is reported"), \
+	CAPTURE_ROW(settings, member, reloads, open_writes, OPT_BOOL, "false", \
+		    "whether every opening for writing is reported"), \
+	CAPTURE_ROW(settings, member, reloads, open_all, OPT_BOOL, "false", \
+		    "whether every opening is reported"), \
+	CAPTURE_ROW(settings, member, reloads, ports, OPT_LIST, "", \
+		    "remote ports of messages that are reported; empty: all"), \
+	CAPTURE_ROW(settings, member, reloads, first_bytes, OPT_BOOL, "false", \
+		    "whether the first bytes of outgoing connections are reported"), \
+	{.key = "capture.repeat_window", .type = OPT_DURATION, \
+	 .offset = offsetof(settings, member.repeat_window_ns), .fallback = "10s", \
+	 .min = 100000000ULL, .max = 600000000000ULL, .reloadable = (reloads), \
+	 .help = "time after which the count of an act that repeats is reported"}
+/* clang-format on */
 
 /* 0, or -EINVAL with a sentence that names the key. */
 int capture_options_check(const struct capture_options *o, struct err *e) must_check;

@@ -477,6 +477,25 @@ void intake_need_epoch(struct intake *in, struct node *node)
 	nodes_unlock(in->config.nodes);
 }
 
+void intake_set_policy(struct intake *in, struct bytes message, const char *const *wanted,
+		       uint64_t received_ns)
+{
+	size_t count = 0, i;
+	struct node **list = nodes_list(in->config.nodes, &count);
+
+	nodes_lock(in->config.nodes);
+	introduce_want(in->introduce, wanted);
+	for (i = 0; list && i < count; i++) {
+		if (list[i]->call)
+			(void)!listen_send(list[i]->call, message);
+		if (list[i]->call && list[i]->hello)
+			introduce_node(in->introduce, list[i], received_ns);
+	}
+	nodes_unlock(in->config.nodes);
+	if (list)
+		nodes_list_free(list, count);
+}
+
 void intake_rotated(void *ctx)
 {
 	struct intake *in = (struct intake *)ctx;

@@ -90,6 +90,12 @@ void intake_tick(struct intake *in);
 #define INTAKE_CALM_TICKS     10U /* with room before it is told again */
 #define INTAKE_THROTTLED      4U  /* batches in flight meanwhile */
 
+/* The policy has changed: every stream is sent message, which carries it, and what nodes have said
+ * of themselves goes to journal and worker once more, with what is wanted now. Any thread; a stream
+ * whose queue is full gets the policy with its next Hello. wanted as in intake_config. */
+void intake_set_policy(struct intake *in, struct bytes message, const char *const *wanted,
+		       uint64_t received_ns);
+
 /* For journal_config.rotated: asks every agent for a new epoch, so that a segment can be read without
  * the ones before it but for the few batches that were on their way. Any thread. */
 void intake_rotated(void *ctx);

@@ -34,6 +34,11 @@ void introduce_free(struct introduce *in)
 	free(in);
 }
 
+void introduce_want(struct introduce *in, const char *const *wanted)
+{
+	in->config.wanted = wanted;
+}
+
 /* Under the names of the certificate, with what is wanted, without what is of one stream only. */
 static int pack_hello(struct introduce *in, const struct node *node, struct buf *out)
 {

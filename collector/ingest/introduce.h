@@ -12,6 +12,8 @@ struct introduce;
 struct introduce *introduce_new(const struct intake_config *config); /* NULL without memory */
 void introduce_free(struct introduce *in);			     /* NULL allowed */
 
+/* What the policy asks for from now on, as in intake_config. */
+void introduce_want(struct introduce *in, const char *const *wanted);
 /* The node has a Hello: passed on unless it says what the last one said. */
 void introduce_node(struct introduce *in, struct node *node, uint64_t received_ns);
 /* There is room again somewhere. */

@@ -6,6 +6,7 @@
 #include "collector/ingest/session.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +26,8 @@ enum kind { KIND_HELLO, KIND_BATCH, KIND_HEARTBEAT, KIND_NONE, KIND_MAX };
 struct sessions {
 	struct intake *intake;
 	const char *cluster; /* "": any */
+	/* Held while a greeting is sent: a newer one that is told to all streams comes after it. */
+	pthread_mutex_t greeting_lock;
 	struct buf greeting;
 	uint64_t (*now)(void);
 	struct listen_method methods[2];
@@ -102,6 +105,17 @@ static enum state refuse_claim(struct session *s, const struct tls_identity *id)
 	return refuse(s, LISTEN_PERMISSION_DENIED, text);
 }
 
+static int greet(struct session *s)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&s->all->greeting_lock);
+	if (s->all->greeting.len > 0)
+		r = listen_send(s->call, buf_bytes(&s->all->greeting));
+	(void)pthread_mutex_unlock(&s->all->greeting_lock);
+	return r;
+}
+
 static enum state take_hello(struct session *s, struct input *in)
 {
 	const struct tls_identity *id = listen_call_identity(s->call);
@@ -126,7 +140,7 @@ static enum state take_hello(struct session *s, struct input *in)
 	in->parsed->body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY__NOT_SET;
 	metric_add(s->all->hellos, 1);
 	intake_hello(s->all->intake, s->node, s->call, hello, in->received_ns);
-	if (s->all->greeting.len > 0 && listen_send(s->call, buf_bytes(&s->all->greeting)) < 0)
+	if (greet(s) < 0)
 		return refuse(s, LISTEN_UNAVAILABLE, "the stream takes no answer");
 	return STATE_STREAMING;
 }
@@ -273,8 +287,8 @@ struct sessions *sessions_new(const struct session_config *config)
 	s->intake = config->intake;
 	s->cluster = config->cluster ? config->cluster : "";
 	s->now = config->now ? config->now : wall_clock;
-	buf_add(&s->greeting, config->greeting.data, config->greeting.len);
-	if (buf_error(&s->greeting) < 0) {
+	(void)pthread_mutex_init(&s->greeting_lock, NULL);
+	if (sessions_greet(s, config->greeting) < 0) {
 		sessions_free(s);
 		return NULL;
 	}
@@ -294,10 +308,25 @@ struct sessions *sessions_new(const struct session_config *config)
 	return s;
 }
 
+int sessions_greet(struct sessions *s, struct bytes greeting)
+{
+	struct buf fresh = {0};
+
+	buf_add(&fresh, greeting.data, greeting.len);
+	if (buf_error(&fresh) < 0)
+		return -ENOMEM;
+	(void)pthread_mutex_lock(&s->greeting_lock);
+	buf_done(&s->greeting);
+	s->greeting = fresh;
+	(void)pthread_mutex_unlock(&s->greeting_lock);
+	return 0;
+}
+
 void sessions_free(struct sessions *s)
 {
 	if (!s)
 		return;
+	(void)pthread_mutex_destroy(&s->greeting_lock);
 	buf_done(&s->greeting);
 	free(s);
 }

@@ -19,5 +19,8 @@ struct sessions;
 
 struct sessions *sessions_new(const struct session_config *config); /* NULL without memory */
 void sessions_free(struct sessions *s); /* NULL allowed; after the listener has stopped */
+/* What follows every Hello from now on; a stream that has begun is told by whoever changes it,
+ * afterwards. Any thread. 0 or -ENOMEM: the old one stays. */
+int sessions_greet(struct sessions *s, struct bytes greeting) must_check;
 /* Rows for listen_config.methods; live as long as s. */
 const struct listen_method *sessions_methods(struct sessions *s);

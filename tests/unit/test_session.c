@@ -520,6 +520,37 @@ static void each_segment_says_again_who_the_nodes_are(void **state)
 	assert_int_equal(seen.received_ns[0], seen.received_ns[1]);
 }
 
+static void a_policy_that_changes_reaches_streams_that_have_begun(void **state)
+{
+	static const char *const wider[] = {"process", "file", "mount", NULL};
+	const struct bytes policy = bytes_of("\x1a\x02\x08\x08", 4); /* 8 */
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = introduced(f, "boot-1", "full"), b;
+	Nightjar__V1__CollectorMessage *m;
+	Nightjar__V1__AgentMessage *said;
+
+	assert_int_equal(sessions_greet(f->sessions, policy), 0);
+	intake_set_policy(f->intake, policy, wider, 12345);
+	m = receive(&a);
+	assert_int_equal(m->body_case, NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_POLICY);
+	assert_int_equal(m->policy->generation, 8);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+	/* What is wanted now is a part of what is known of the node. */
+	assert_int_equal(told(f), 2);
+	said = nightjar__v1__agent_message__unpack(NULL, f->hellos[1]->len, f->hellos[1]->message);
+	assert_int_equal(said->hello->n_wanted, 3);
+	assert_string_equal(said->hello->wanted[2], "mount");
+	assert_int_equal(f->hellos[1]->received_ns, 12345);
+	nightjar__v1__agent_message__free_unpacked(said, NULL);
+	b = agent_open(f);
+	send_hello_with(&b, "n1", "boot-1", "full");
+	m = receive(&b);
+	assert_int_equal(m->policy->generation, 8);
+	nightjar__v1__collector_message__free_unpacked(m, NULL);
+	agent_close(&a);
+	agent_close(&b);
+}
+
 static uint64_t covered(struct fixture *f, const char *state)
 {
 	char name[96];
@@ -802,6 +833,7 @@ int main(void)
 		STREAMED(a_hello_that_finds_no_room_comes_later_and_only_the_newest),
 		STREAMED(after_a_restart_a_node_is_who_it_was),
 		STREAMED(each_segment_says_again_who_the_nodes_are),
+		STREAMED(a_policy_that_changes_reaches_streams_that_have_begun),
 		STREAMED(the_gauge_of_coverage_follows_the_newest_hello),
 		STREAMED(a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again),
 		STREAMED(an_agent_that_was_throttled_and_comes_back_begins_at_full_speed),
