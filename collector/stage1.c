@@ -198,6 +198,8 @@ void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *ba
 	node = entities_node(turn.shard->entities, &batch->node);
 	node->wall_offset_ns = batch->batch->head.wall_offset_ns;
 	turn.node = node;
+	for (uint32_t i = 0; i < batch->batch->container_count; i++)
+		workload_complete(turn.shard->entities, node->id, batch->batch->containers[i]);
 	for (uint32_t i = 0; i < batch->batch->event_count; i++)
 		feed_event(&turn, &batch->batch->events[i]);
 	node_health_batch(turn.shard->health, batch);

@@ -59,6 +59,7 @@ struct agent {
 	struct uplink *uplink;
 	struct certificate *certificate; /* NULL: somebody else renews it */
 	struct enrich *enrich;
+	bool has_rpc;
 	struct mail mail;
 	int epoll_fd, signal_fd, mail_fd;
 	bool stopping;
@@ -151,6 +152,14 @@ static void on_connected(void *ctx)
 	footprint_trim();
 	ready_say("nightjar-agent", "collector=%s node=%s%s", a->settings->collector_address,
 		  a->settings->node_name, buf_text(&words));
+}
+
+/* Uplink's thread. */
+static bool on_lookups(void *ctx, struct cri_stats *ret_stats)
+{
+	struct agent *a = ctx;
+
+	return enrich_stats(a->enrich, ret_stats);
 }
 
 static void on_event(void *ctx, const struct event *event)
@@ -441,6 +450,33 @@ static int build_batch(struct agent *a, struct err *e)
 	return a->batch ? 0 : err_set(e, -ENOMEM, "cannot start: out of memory");
 }
 
+static int build_rpc(struct agent *a, struct err *e)
+{
+	int r = tls13_check(e);
+
+	if (r < 0)
+		return r;
+	footprint_trim(); /* libbpf is done, OpenSSL comes */
+	rpc_log_quietly();
+	rpc_init();
+	a->has_rpc = true;
+	return 0;
+}
+
+static int build_enrich(struct agent *a, struct err *e)
+{
+	const struct enrich_config config = {
+		.socket = a->settings->cri_socket,
+		.containers = capture_containers(a->capture),
+		.batch = a->batch,
+	};
+	int r = enrich_new(&config, &a->enrich, e);
+
+	if (r == 0 && enrich_fd(a->enrich) >= 0)
+		r = watch(a, enrich_fd(a->enrich));
+	return r;
+}
+
 static int build_uplink(struct agent *a, struct err *e)
 {
 	const struct agent_settings *settings = a->settings;
@@ -461,17 +497,12 @@ static int build_uplink(struct agent *a, struct err *e)
 		.policy = on_policy,
 		.connected = on_connected,
 		.unknown = on_unknown,
+		.lookups = on_lookups,
 		.ctx = a,
 	};
 	int r;
 
 	config.coverage_count = capture_coverages(a->capture, &config.coverage);
-	r = tls13_check(e);
-	if (r < 0)
-		return r;
-	footprint_trim(); /* libbpf is done, OpenSSL comes */
-	rpc_log_quietly();
-	rpc_init();
 	r = uplink_new(&config, &a->uplink, e);
 	return r < 0 ? r : uplink_start(a->uplink, e);
 }
@@ -484,29 +515,15 @@ static int build_renewal(struct agent *a, struct err *e)
 	return config.address[0] ? certificate_start(&config, &a->certificate, e) : 0;
 }
 
-static int build_enrich(struct agent *a, struct err *e)
-{
-	const struct enrich_config config = {
-		.socket = a->settings->cri_socket,
-		.containers = capture_containers(a->capture),
-		.batch = a->batch,
-	};
-	int r = enrich_new(&config, &a->enrich, e);
-
-	if (r == 0 && enrich_fd(a->enrich) >= 0)
-		r = watch(a, enrich_fd(a->enrich));
-	return r;
-}
-
 static void unbuild(struct agent *a)
 {
-	enrich_free(a->enrich);
 	certificate_free(a->certificate);
-	if (a->uplink) {
+	if (a->uplink)
 		uplink_stop(a->uplink, 0);
-		uplink_free(a->uplink);
+	uplink_free(a->uplink);
+	enrich_free(a->enrich);
+	if (a->has_rpc)
 		rpc_done();
-	}
 	batch_free(a->batch);
 	spool_free(a->spool);
 	capture_free(a->capture);
@@ -550,11 +567,13 @@ int agent_run(const struct agent_settings *settings, char **argv, struct err *e)
 	if (r >= 0)
 		r = build_batch(&a, e);
 	if (r >= 0)
+		r = build_rpc(&a, e);
+	if (r >= 0)
+		r = build_enrich(&a, e);
+	if (r >= 0)
 		r = build_uplink(&a, e);
 	if (r >= 0)
 		r = build_renewal(&a, e);
-	if (r >= 0)
-		r = build_enrich(&a, e);
 	if (r >= 0)
 		log_info("capture is live");
 	while (r >= 0 && !a.stopping)

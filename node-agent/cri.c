@@ -155,6 +155,14 @@ static void disconnect(struct cri *c, const char *problem)
 	set_problem(c, problem);
 }
 
+static void count(struct cri *c, uint64_t *counter)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	++*counter;
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+/* Counted first: whoever has the answer finds it counted. */
 static void set_connected(struct cri *c, const char *version, const char *path)
 {
 	char runtime[sizeof(c->stats.runtime)];
@@ -246,6 +254,7 @@ static void connect_any(struct cri *c)
 	if (!first.text[0])
 		(void)err_set(&first, -ENOENT, "there is no socket of a container runtime (%s%s)",
 			      c->config.sockets[0], c->config.sockets[1] ? " and others" : "");
+	count(c, &c->stats.failed);
 	disconnect(c, first.text);
 }
 
@@ -317,14 +326,6 @@ static void answer(struct cri *c, const struct job *job, struct cri_facts *facts
 		return; /* the counter is full: the loop is awake already */
 }
 
-static void count(struct cri *c, uint64_t *counter)
-{
-	(void)pthread_mutex_lock(&c->lock);
-	++*counter;
-	(void)pthread_mutex_unlock(&c->lock);
-}
-
-/* Counted first: whoever has the answer finds it counted. */
 static void on_answer(struct cri *c, struct job *job, struct cri_facts *facts)
 {
 	if (!job->answered) {

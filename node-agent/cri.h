@@ -41,7 +41,7 @@ struct container_def *cri_take(struct cri *c);
 struct cri_stats {
 	uint64_t answered;  /* containers */
 	uint64_t unknown;   /* asked for several times, and the runtime does not know them */
-	uint64_t failed;    /* calls that got an error or nonsense */
+	uint64_t failed;    /* attempts to connect, and calls that got an error or nonsense */
 	uint64_t cut;	    /* containers whose labels, mounts or texts were more than we keep */
 	uint64_t connected; /* how often */
 	bool is_connected;

@@ -203,17 +203,21 @@ static int take_message(struct session *s, struct bytes message, struct err *e)
 
 static int write_heartbeat(struct session *s)
 {
+	const struct uplink_config *config = &s->u->config;
 	struct selfstats stats;
+	struct cri_stats lookups;
+	bool asked;
 	/* The order matters: what is pushed after this look happened later than the look. */
 	uint64_t boot_ns = clock_boot_ns();
 	bool all_sent = spool_unsent(s->u->config.spool) == 0;
 
 	selfstats_read(&stats);
+	asked = config->lookups && config->lookups(config->ctx, &lookups);
 	(void)pthread_mutex_lock(&s->u->lock);
 	s->u->stats.heartbeats++;
 	(void)pthread_mutex_unlock(&s->u->lock);
 	return uplink_write_heartbeat(all_sent ? boot_ns : 0, (int64_t)(clock_wall_ns() - boot_ns), &stats,
-				      &s->out);
+				      asked ? &lookups : NULL, &s->out);
 }
 
 /* Writes what is due into s->out. 1, 0: nothing, negative: no memory. */

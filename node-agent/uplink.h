@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "node-agent/capture.h"
+#include "node-agent/cri.h"
 #include "node-agent/selfstats.h"
 #include "node-agent/spool.h"
 #include "node-agent/uplink_policy.h"
@@ -35,6 +36,8 @@ struct uplink_config {
 	void (*connected)(void *ctx);
 	/* It knows nothing of this node, or nothing of what came before this agent: tell it what runs. */
 	void (*unknown)(void *ctx);
+	/* What heartbeats tell of asking the container runtime; false: nobody does. NULL: the same. */
+	bool (*lookups)(void *ctx, struct cri_stats *ret_stats);
 	void *ctx;
 };
 

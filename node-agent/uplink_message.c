@@ -61,11 +61,22 @@ int uplink_write_hello(const struct uplink_config *config, uint64_t resume_seq, 
 	return write_message(&message, out);
 }
 
+static void fill_lookups(Nightjar__V1__ContainerLookups *out, const struct cri_stats *stats)
+{
+	nightjar__v1__container_lookups__init(out);
+	out->answered = stats->answered;
+	out->unknown = stats->unknown;
+	out->failed = stats->failed;
+	out->cut = stats->cut;
+	out->problem = unconst(stats->problem);
+}
+
 int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struct selfstats *stats,
-			   struct buf *out)
+			   const struct cri_stats *lookups, struct buf *out)
 {
 	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
 	Nightjar__V1__Heartbeat beat = NIGHTJAR__V1__HEARTBEAT__INIT;
+	Nightjar__V1__ContainerLookups asked;
 
 	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT;
 	message.heartbeat = &beat;
@@ -73,6 +84,10 @@ int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struc
 	beat.wall_offset_ns = wall_offset_ns;
 	beat.rss_bytes = stats->rss_bytes;
 	beat.cpu_ns = stats->cpu_ns;
+	if (lookups) {
+		fill_lookups(&asked, lookups);
+		beat.container_lookups = &asked;
+	}
 	return write_message(&message, out);
 }
 

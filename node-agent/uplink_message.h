@@ -6,9 +6,10 @@
 
 /* Append one AgentMessage. 0 or buf_error. */
 int uplink_write_hello(const struct uplink_config *config, uint64_t resume_seq, struct buf *out) must_check;
-/* boot_ns: all that happened until then has been sent; 0: not all has. */
+/* boot_ns: all that happened until then has been sent; 0: not all has. lookups: NULL when the container
+ * runtime is not asked. */
 int uplink_write_heartbeat(uint64_t boot_ns, int64_t wall_offset_ns, const struct selfstats *stats,
-			   struct buf *out) must_check;
+			   const struct cri_stats *lookups, struct buf *out) must_check;
 
 /* What the collector may say; one function each, all on the caller's thread, during the call. */
 struct uplink_handlers {

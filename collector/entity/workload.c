@@ -97,6 +97,23 @@ static void fill(struct workload *w, const struct container_def *def)
 		workload_of_pod(w);
 	else
 		workload_of_cgroup(w, def->cgroup);
+	if (!def->container_id[0] && def->workload[0])
+		copy(w->workload, sizeof(w->workload), def->workload);
+}
+
+/* Names come late: the runtime is asked after the first processes have started. */
+static bool is_fuller(const struct container_def *def, const struct workload *w)
+{
+	return (def->pod[0] && !w->pod[0]) || (def->image[0] && !w->image[0]);
+}
+
+void workload_complete(struct entities *en, uint32_t node, const struct container_def *def)
+{
+	uint64_t id = id_of(node, def);
+	struct workload *w = table_peek(en->workloads, &id);
+
+	if (w && is_fuller(def, w))
+		fill(w, def);
 }
 
 struct workload *workload_seen(struct entities *en, uint32_t node, const struct container_def *def)
@@ -105,8 +122,7 @@ struct workload *workload_seen(struct entities *en, uint32_t node, const struct 
 	bool is_new;
 	struct workload *w = table_put(en->workloads, &id, &is_new);
 
-	/* Names come late: the runtime is asked after the first processes have started. */
-	if (is_new || (def->pod[0] && !w->pod[0]) || (def->image[0] && !w->image[0]))
+	if (is_new || is_fuller(def, w))
 		fill(w, def);
 	w->id = id;
 	return w;

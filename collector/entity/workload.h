@@ -27,6 +27,8 @@ struct workload {
 
 /* Finds or makes the record of a definition. */
 struct workload *workload_seen(struct entities *en, uint32_t node, const struct container_def *def);
+/* A definition that came by itself: gives its names to the record there is, and makes none. */
+void workload_complete(struct entities *en, uint32_t node, const struct container_def *def);
 struct workload *workload_find(const struct entities *en, uint64_t id); /* NULL: evicted */
 /* Notes the entry process: the one that started first. */
 void workload_note_entry(struct workload *w, const struct process *p);

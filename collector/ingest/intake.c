@@ -424,6 +424,7 @@ void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__
 	node->last_seen_ns = received_ns;
 	node->rss_bytes = beat->rss_bytes;
 	node->cpu_ns = beat->cpu_ns;
+	nodes_count_lookups(in->config.nodes, node, beat->container_lookups);
 	/* Only a hint of the time: a worker that is busy has better ones in its queue, and an agent
 	 * whose batches wait gives none. */
 	item = beat->boot_ns && in->config.room(in->config.ctx, node)

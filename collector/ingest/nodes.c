@@ -21,6 +21,8 @@ struct key {
 	char name[NODE_NAME_MAX];
 };
 
+static const char *const lookup_labels[NODE_LOOKUPS] = {"result=\"answered\"", "result=\"unknown\"",
+							"result=\"failed\"", "result=\"cut\""};
 static const char *const state_names[] = {"full", "degraded", "missing"};
 #define STATES (sizeof(state_names) / sizeof(state_names[0]))
 
@@ -34,6 +36,8 @@ struct nodes {
 	pthread_mutex_t lock;
 	struct table *table; /* key → struct node * */
 	struct cell coverage[CAPTURE_CLASS_MAX][STATES];
+	struct cell runtime_silent;
+	struct metric *lookups[NODE_LOOKUPS];
 };
 
 static bool keep(void *ctx, const void *record)
@@ -65,6 +69,15 @@ static void count_coverage(struct nodes *n, const Nightjar__V1__Hello *hello, in
 	}
 }
 
+/* Lock held. */
+static void count_silent(struct nodes *n, struct node *node, bool silent)
+{
+	if (node->forgotten || node->runtime_silent == silent)
+		return;
+	node->runtime_silent = silent;
+	n->runtime_silent.count += silent ? 1 : -1U;
+}
+
 static void gone(void *ctx, const void *key, void *record)
 {
 	struct node **node = (struct node **)record;
@@ -73,6 +86,7 @@ static void gone(void *ctx, const void *key, void *record)
 	if (!*node)
 		return;
 	count_coverage(ctx, (*node)->hello, -1);
+	count_silent(ctx, *node, false);
 	(*node)->forgotten = true;
 	node_unref(*node);
 }
@@ -86,6 +100,22 @@ void nodes_set_hello(struct nodes *n, struct node *node, Nightjar__V1__Hello *he
 	if (node->hello)
 		nightjar__v1__hello__free_unpacked(node->hello, NULL);
 	node->hello = hello;
+}
+
+/* An agent that has started again counts from zero. */
+void nodes_count_lookups(struct nodes *n, struct node *node, const Nightjar__V1__ContainerLookups *lookups)
+{
+	static const Nightjar__V1__ContainerLookups none = NIGHTJAR__V1__CONTAINER_LOOKUPS__INIT;
+	const Nightjar__V1__ContainerLookups *now = lookups ? lookups : &none;
+	const uint64_t counts[NODE_LOOKUPS] = {now->answered, now->unknown, now->failed, now->cut};
+
+	for (size_t i = 0; i < NODE_LOOKUPS; i++) {
+		uint64_t before = counts[i] < node->lookups[i] ? 0 : node->lookups[i];
+
+		metric_add(n->lookups[i], counts[i] - before);
+		node->lookups[i] = counts[i];
+	}
+	count_silent(n, node, now->problem[0] != '\0');
 }
 
 static uint64_t count_nodes(void *ctx)
@@ -136,6 +166,16 @@ static void register_coverage(struct nodes *n, struct metrics *metrics)
 	}
 }
 
+static void register_lookups(struct nodes *n, struct metrics *metrics)
+{
+	for (size_t i = 0; i < NODE_LOOKUPS; i++)
+		n->lookups[i] = metrics_counter(metrics, "nightjar_agent_container_lookups_total", lookup_labels[i],
+						"Questions of agents to container runtimes, by result.");
+	n->runtime_silent.nodes = n;
+	metrics_gauge_fn(metrics, "nightjar_nodes_runtime_silent", NULL,
+			 "Nodes whose container runtime cannot be asked.", read_cell, &n->runtime_silent);
+}
+
 struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics)
 {
 	struct nodes *n = calloc(1, sizeof(*n));
@@ -158,6 +198,7 @@ struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics)
 	metrics_gauge_fn(metrics, "nightjar_nodes_evicted", NULL,
 			 "Nodes forgotten because the table was full.", count_evicted, n);
 	register_coverage(n, metrics);
+	register_lookups(n, metrics);
 	return n;
 }
 

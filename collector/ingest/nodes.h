@@ -18,6 +18,8 @@
 #define NODE_NAME_MAX	 256
 #define NODE_BOOT_MAX	 40
 
+#define NODE_LOOKUPS 4 /* answered, unknown, failed, cut */
+
 struct node {
 	atomic_uint refs;
 	char cluster[NODE_CLUSTER_MAX];
@@ -34,6 +36,8 @@ struct node {
 	struct listen_call *call;   /* the present stream, a reference; NULL: none */
 	uint64_t last_seen_ns;	    /* wall clock */
 	uint64_t rss_bytes, cpu_ns; /* of the agent */
+	uint64_t lookups[NODE_LOOKUPS]; /* as the agent counts them */
+	bool runtime_silent; /* its container runtime cannot be asked */
 	uint32_t numbering;	    /* goes up when batch numbers begin anew */
 	uint64_t appended_seq;	    /* newest batch in the journal */
 	uint64_t synced_seq;	    /* newest batch on disk */
@@ -49,6 +53,9 @@ struct node {
 };
 
 struct nodes;
+
+/* What an agent says of asking its container runtime; NULL: it does not ask. Lock held. */
+void nodes_count_lookups(struct nodes *n, struct node *node, const Nightjar__V1__ContainerLookups *lookups);
 
 struct nodes *nodes_new(uint32_t capacity, struct metrics *metrics); /* NULL without memory */
 void nodes_free(struct nodes *n);				      /* NULL allowed */

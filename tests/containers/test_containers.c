@@ -330,11 +330,13 @@ static void the_runtime_is_started_again_and_its_containers_are_known(void **sta
 	assert_true(node_hears_of(&f->node, old_id, KNOWN_MS));
 	assert_true(node_told(&f->node, old_id, &t));
 	assert_int_equal(t.resolved_ns, 0);
+	FAKE_AWAIT(f->node.fake, strstr(f->node.fake->problem, f->rt.socket));
 	runtime_start(&f->rt);
 	kubelet_init(&f->kubelet, &f->rt);
 	/* Within the agent's back-off. */
 	assert_true(node_resolves(&f->node, old_id, 35000));
 	assert_known(f, old_id, &pod, "old");
+	FAKE_AWAIT(f->node.fake, f->node.fake->problem[0] == '\0' && f->node.fake->answered > 0);
 	/* And now in its face. */
 	kubelet_done(&f->kubelet);
 	runtime_stop(&f->rt);

@@ -52,6 +52,8 @@ struct fake {
 	uint64_t queue_losses;
 	uint32_t waiting_beats; /* heartbeats that say that batches wait */
 	uint64_t rss_bytes, cpu_ns; /* of the last heartbeat */
+	uint64_t answered; /* lookups, of the same */
+	char problem[128];
 	struct wire_decoder *dec;
 };
 
@@ -235,6 +237,11 @@ static inline void fake_message(void *ctx, struct listen_call *call, void *state
 		f->waiting_beats += in->heartbeat->boot_ns == 0;
 		f->rss_bytes = in->heartbeat->rss_bytes;
 		f->cpu_ns = in->heartbeat->cpu_ns;
+		if (in->heartbeat->container_lookups) {
+			f->answered = in->heartbeat->container_lookups->answered;
+			(void)snprintf(f->problem, sizeof(f->problem), "%s",
+				       in->heartbeat->container_lookups->problem);
+		}
 	} else {
 		fake_read_batch(f, call, message);
 	}

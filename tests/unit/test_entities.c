@@ -166,6 +166,50 @@ static void a_number_used_again_lets_go_of_the_old_object(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
+/* The runtime is asked after the first processes have started, and may answer when nothing starts any more. */
+static void a_container_gets_its_names_when_they_come(void **state)
+{
+	static const struct container_def early = {
+		.container_id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", .pod_uid = "uid",
+		.name = "", .image = "", .pod = "", .namespace = "", .cgroup = "/kubepods/poduid/0011",
+		.image_id = "", .workload = ""};
+	struct flood *f = *state;
+	struct container_def full = early;
+	struct process_def d = def(7);
+	struct event event = {.kind = EVENT_KIND_EXEC, .process = &d, .raw_path = "", .file.path = ""};
+	const struct workload *w;
+
+	full.pod = "web-5d4f8c7b9-x2x7k";
+	full.namespace = "shop";
+	full.image = "img";
+	full.name = "web";
+	workload_complete(f->en, f->node->id, &full); /* nobody has seen it */
+	d.container = &early;
+	w = workload_find(f->en, entities_apply(f->en, f->node->id, &event)->container);
+	assert_string_equal(w->pod, "");
+	workload_complete(f->en, f->node->id, &full);
+	assert_string_equal(w->pod, "web-5d4f8c7b9-x2x7k");
+	assert_string_equal(w->namespace, "shop");
+	assert_string_equal(w->name, "web");
+	workload_complete(f->en, f->node->id, &early);
+	assert_string_equal(w->pod, "web-5d4f8c7b9-x2x7k");
+}
+
+static void the_agent_names_the_host_s_workload(void **state)
+{
+	struct flood *f = *state;
+	struct container_def unit = story_host;
+	struct process_def d = def(8);
+	struct event event = {.kind = EVENT_KIND_EXEC, .process = &d, .raw_path = "", .file.path = ""};
+	const struct workload *w;
+
+	unit.cgroup = "/system.slice/srv-data.mount";
+	unit.workload = "srv-data.mount";
+	d.container = &unit;
+	w = workload_find(f->en, entities_apply(f->en, f->node->id, &event)->container);
+	assert_string_equal(w->workload, "srv-data.mount");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +221,8 @@ int main(void)
 		TEST(a_flood_of_pipes_passes_marked_ones_over),
 		TEST(the_standard_descriptors_survive_many_others),
 		TEST(a_number_used_again_lets_go_of_the_old_object),
+		TEST(a_container_gets_its_names_when_they_come),
+		TEST(the_agent_names_the_host_s_workload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ struct node {
 	/* Under f->lock. */
 	uint32_t connected, unknown, policies, generation, classes;
 	char open_name[32];
+	bool (*lookups)(void *ctx, struct cri_stats *ret_stats);
 };
 
 static void on_connected(void *ctx)
@@ -111,6 +112,7 @@ static void start(struct node *n)
 		.policy = on_policy,
 		.connected = on_connected,
 		.unknown = on_unknown,
+		.lookups = n->lookups,
 		.ctx = n,
 	};
 	struct err e = {0};
@@ -396,6 +398,24 @@ static void policy_arrives_with_its_classes_and_names(void **state)
 	assert_string_equal(n->open_name, "shadow");
 }
 
+static bool some_lookups(void *ctx, struct cri_stats *ret_stats)
+{
+	(void)ctx;
+	*ret_stats = (struct cri_stats){.answered = 77, .problem = "no socket"};
+	return true;
+}
+
+static void heartbeats_tell_what_came_of_asking_the_runtime(void **state)
+{
+	struct node *n = *state;
+
+	n->lookups = some_lookups;
+	fake_start(n->f, "127.0.0.1:0");
+	start(n);
+	FAKE_AWAIT(n->f, n->f->answered == 77);
+	assert_string_equal(n->f->problem, "no socket");
+}
+
 static void an_idle_agent_gives_signs_of_life(void **state)
 {
 	struct node *n = *state;
@@ -483,6 +503,7 @@ int main(void)
 		TEST(an_agent_that_has_just_started_tells_what_runs),
 		TEST(a_throttled_agent_keeps_to_its_window),
 		TEST(policy_arrives_with_its_classes_and_names),
+		TEST(heartbeats_tell_what_came_of_asking_the_runtime),
 		TEST(an_idle_agent_gives_signs_of_life),
 		TEST(a_busy_agent_gives_signs_of_life_too),
 		TEST(garbage_from_the_collector_ends_the_connection),
