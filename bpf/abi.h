@@ -389,7 +389,7 @@ struct nj_cpu {
 #define NJ_ADDRESS_MAX	  128  /* of a struct sockaddr */
 #define NJ_CALLS_MAX	  512  /* system call numbers */
 #define NJ_NAME_MAX	  64 /* of a path component in the policy */
-#define NJ_OPEN_NAMES_MAX 256
+#define NJ_OPEN_NAMES_MAX 256 /* of a policy; the map holds an old and a new one's */
 #define NJ_PREFIX_MAX	  256 /* bytes of a path in the policy's trie, the most that a trie takes */
 #define NJ_PREFIXES_MAX	  256
 #define NJ_WORKLOADS_MAX  4096
@@ -425,7 +425,7 @@ struct nj_window {
 	__u64 first_ns;	 /* of the acts that came again */
 	__u64 last_ns;
 	__u64 count;
-	__u32 policy; /* generation in force when it was opened; over with it */
+	__u32 epoch; /* of the policy in force when it was opened; over with it */
 	__u32 unwanted; /* nothing was reported, nothing is counted */
 	struct nj_key key;
 };
@@ -469,7 +469,8 @@ struct nj_cgroup_key {
 
 struct nj_workload {
 	__u64 classes; /* instead of nj_settings.classes */
-	__u64 exact;   /* not 0: nothing is summed up */
+	__u32 exact;   /* not 0: nothing is summed up */
+	__u32 epoch;   /* of the policy that says so */
 };
 
 /* What the agent changes while the programs run, by plain stores: a program that reads an old value
@@ -481,7 +482,7 @@ struct nj_settings {
 	__u64 each;	  /* classes of which nothing is summed up */
 	__u64 window_ns;  /* how long repeats of an act are counted */
 	__u32 flags;	  /* NJ_WANT_* */
-	__u32 pad;
+	__u32 epoch;	  /* counts policies, whatever their generation: windows end with it */
 	/* What is done about a system call (enum nj_act_number of calls.h), by its number; nothing about
 	 * those of no wanted class. any_calls has a bit for each number of either table. */
 	__u64 any_calls[NJ_CALLS_MAX / 64];

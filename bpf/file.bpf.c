@@ -1,71 +1,52 @@
-/* Opens, as they really went: the path is that of the file behind the new descriptor. Reported are
- * those whose last component the policy names, and whatever carries a conversation (FIFO, pty); a
- * failed one has no file, so its argument's last component counts. Nearly every open fails the
- * first test, a bit by length and first character of the name. */
+/* Opens, as they really went: the path is that of the file behind the new descriptor. Wanted are those
+ * that the policy names, by flags, last component or path, and whatever carries a conversation (FIFO,
+ * pty); a failed one has no file, so its argument counts. Nearly every open fails the first test, a bit by
+ * length and first character of the name. */
 #include "bpf/call.bpf.h"
 #include "bpf/fdinfo.bpf.h"
+#include "bpf/novelty.bpf.h"
 #include "bpf/path.bpf.h"
 
 #define AT_FDCWD	     -100
 #define O_WRONLY_CREAT_TRUNC 01101
 
-/* Asks the map for the name in scratch.name. */
-static __always_inline bool name_wanted(struct scratch *s)
-{
-	return bpf_map_lookup_elem(&open_names, &s->name) != NULL;
-}
-
-static __always_inline bool file_wanted(struct scratch *s, struct file *file)
+/* Wanted whatever its path is. */
+static __always_inline bool wanted_by_name(struct file *file, __u32 flags)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-	__u32 len = BPF_CORE_READ(dentry, d_name.len);
-	char first = 0;
 
-	bpf_probe_read_kernel(&first, 1, name);
-	if (should_drop_name(len, first))
-		return false;
-	__builtin_memset(&s->name, 0, sizeof(s->name));
-	bpf_probe_read_kernel(s->name.text, bounded(len, NJ_NAME_MAX - 1), name);
-	return name_wanted(s);
+	return filter_flags(flags) || filter_name((__u64)BPF_CORE_READ(dentry, d_name.name),
+						  BPF_CORE_READ(dentry, d_name.len));
 }
 
-/* The argument is in scratch.raw, len bytes with the final NUL. */
-static __always_inline bool argument_wanted(struct scratch *s, __u32 len)
+static __always_inline bool wanted_by_path(int resolved)
 {
-	__u32 name_len;
-	__u32 i;
+	__u32 len = (__u32)resolved & (2 * NJ_PATH_MAX - 1);
 
-	s->mark = 0;
-	for (i = 0; i < NJ_RAW_MAX; i++) {
-		if (i >= len)
-			break;
-		if (s->raw[i] == '/')
-			s->mark = i + 1;
-	}
-	i = s->mark & (NJ_RAW_MAX - 1);
-	name_len = len - 1 - i;
-	if (should_drop_name(name_len, s->raw[i]))
-		return false;
-	__builtin_memset(&s->name, 0, sizeof(s->name));
-	bpf_probe_read_kernel(s->name.text, bounded(name_len, NJ_NAME_MAX - 1), s->raw + i);
-	return name_wanted(s);
+	return len > 0 && len <= NJ_PATH_MAX && filter_path(NJ_PATH_MAX - len, len);
 }
 
-/* Fills and sends the record; file is NULL for a failed open. raw_len counts the final NUL. */
-static __always_inline void emit_open(struct scratch *s, struct nj_open *open, struct file *file, __u32 raw_len)
+/* True when it was reported within the window. The argument is in scratch.raw. */
+static __always_inline bool opened_again(struct scratch *s, struct file *file, __u32 raw_len, __u32 flags)
 {
-	const struct task_struct *task = bpf_get_current_task_btf();
+	struct nj_key *key = novelty_key(s, NJ_CLASS_FILE, NJ_KIND_OPEN);
+
+	novelty_add_inode(key, BPF_CORE_READ(file, f_inode));
+	key->flags = flags;
+	key->raw_hash = novelty_hash_raw(raw_len);
+	return novelty_repeat();
+}
+
+/* Fills and sends the record; resolved: what path_of said, 0 for a failed open. raw_len counts the final
+ * NUL. */
+static __always_inline void emit_open(struct scratch *s, struct nj_open *open, int resolved, __u32 raw_len)
+{
 	__u32 pos = 0;
 
 	emit_head(&open->head, NJ_OPEN, 0);
-	if (file) {
-		int path = path_of(&file->f_path, task->fs, SCRATCH_HOOK);
-
-		path_file_info(file, &open->file);
-		open->flags = path & PATH_CUT ? NJ_EXE_TRUNCATED : 0;
-		pos = path_append_resolved(s, pos, path, &open->path_len);
-	}
+	open->head.window = s->window;
+	open->flags = resolved & PATH_CUT ? NJ_EXE_TRUNCATED : 0;
+	pos = path_append_resolved(s, pos, resolved, &open->path_len);
 	open->raw_len = (__u16)raw_len;
 	pos = path_append(s, pos, s->raw, raw_len, NJ_RAW_MAX);
 	if (pos > SCRATCH_VAR)
@@ -74,36 +55,67 @@ static __always_inline void emit_open(struct scratch *s, struct nj_open *open, s
 	emit_record(open, sizeof(*open) + pos, NJ_CLASS_FILE, EMIT_NOW);
 }
 
-/* raw: the path argument's address. */
-static __noinline int opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
+static __always_inline __u32 read_raw(struct scratch *s, __u64 raw)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	struct file *file = fdinfo_current_file(result);
-	struct nj_open *open;
-	int kind = NJ_EP_NONE;
-	long len;
+	long len = bpf_probe_read_user_str(s->raw, NJ_RAW_MAX, (void *)raw);
 
-	if (!s)
-		return 0;
-	if (file) {
-		bool wanted = file_wanted(s, file);
+	return len < 0 || len > NJ_RAW_MAX ? 0 : (__u32)len;
+}
 
-		kind = fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK);
-		if (kind == NJ_EP_NONE && !wanted)
-			return 0;
-	}
-	len = bpf_probe_read_user_str(s->raw, NJ_RAW_MAX, (void *)raw);
-	if (len < 0 || len > NJ_RAW_MAX)
-		len = 0;
-	if (!file && (len == 0 || !argument_wanted(s, (__u32)len)))
-		return 0;
-	open = scratch_record(s, struct nj_open);
+static __always_inline struct nj_open *begin_open(struct scratch *s, __s64 result, int dirfd, __u32 flags)
+{
+	struct nj_open *open = scratch_record(s, struct nj_open);
+
 	open->result = result;
 	open->dirfd = dirfd;
 	open->open_flags = flags;
+	return open;
+}
+
+static __noinline int open_failed(__s64 result, __u64 raw, int dirfd, __u32 flags)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	__u32 len;
+
+	if (!s)
+		return 0;
+	len = read_raw(s, raw);
+	if (len == 0 || !(filter_flags(flags) || filter_raw_name(len) || filter_raw(len)))
+		return 0;
+	emit_open(s, begin_open(s, result, dirfd, flags), 0, len);
+	return 0;
+}
+
+/* raw: the path argument's address. */
+static __noinline int opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct file *file = fdinfo_current_file(result);
+	struct nj_open *open;
+	int kind, resolved;
+	bool wanted;
+	__u32 len;
+
+	if (!s)
+		return 0;
+	if (!file)
+		return open_failed(result, raw, dirfd, flags);
+	kind = fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK);
+	wanted = kind != NJ_EP_NONE || wanted_by_name(file, flags);
+	if (!wanted && !filter_has_paths())
+		return 0;
+	len = read_raw(s, raw);
+	if (opened_again(s, file, len, flags))
+		return 0;
+	resolved = path_of(&file->f_path, task->fs, SCRATCH_HOOK);
+	if (!wanted && !wanted_by_path(resolved))
+		return novelty_unwanted();
+	open = begin_open(s, result, dirfd, flags);
+	path_file_info(file, &open->file);
 	if (kind != NJ_EP_NONE)
 		open->endpoint = s->endpoints[ENDPOINT_SLOT];
-	emit_open(s, open, file, (__u32)len);
+	emit_open(s, open, resolved, len);
 	return 0;
 }
 

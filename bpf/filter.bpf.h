@@ -84,5 +84,9 @@ static __always_inline bool filter_port(__u16 port)
 
 /* Whether the name of len bytes at that kernel address is a wanted one. Leaves it in scratch.name. */
 int filter_name(__u64 address, __u32 len);
-/* Whether the path at that kernel address, len bytes with its final NUL, is a wanted one or below one. */
-int filter_path(__u64 address, __u32 len);
+/* The same for the last component of the text in scratch.raw, len bytes with its final NUL. */
+int filter_raw_name(__u32 len);
+/* Whether the path at start of scratch.path, len bytes with its final NUL, is a wanted one or below one. */
+int filter_path(__u32 start, __u32 len);
+/* The same for the text in scratch.raw. */
+int filter_raw(__u32 len);

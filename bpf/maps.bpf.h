@@ -112,7 +112,7 @@ struct accepted_map {
 /* Last path components whose opening is reported. */
 struct open_names_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, NJ_OPEN_NAMES_MAX);
+	__uint(max_entries, 2 * NJ_OPEN_NAMES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct nj_name);
 	__type(value, __u8);
@@ -121,7 +121,7 @@ struct open_names_map {
 /* Paths below which opens are reported. */
 struct open_prefixes_map {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, NJ_PREFIXES_MAX);
+	__uint(max_entries, 2 * NJ_PREFIXES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct nj_prefix);
 	__type(value, __u8);

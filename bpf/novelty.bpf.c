@@ -23,38 +23,37 @@ static __always_inline __u64 mix(__u64 hash, __u64 word)
 	return hash ^ hash >> 32;
 }
 
-/* Eight bytes at a time; what is behind len in the last ones does not count. */
-static __always_inline __u64 hash_of(const void *address, __u32 len)
+/* Eight bytes at a time; what is behind the text in the last ones does not count. */
+__u64 novelty_hash_raw(__u32 len)
 {
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u64 hash = novelty_seed ^ len;
 	__u32 i;
 
-	if (len > NJ_RAW_MAX)
-		len = NJ_RAW_MAX;
+	if (!s || len > NJ_RAW_MAX)
+		return 0;
 	for (i = 0; i < NJ_RAW_MAX / 8; i++) {
-		__u64 left = bounded(len - i * 8, 2 * NJ_RAW_MAX - 1);
-		__u64 word = 0;
+		__u64 word = ((__u64 *)s->raw)[i];
+		__u32 left = len - i * 8;
 
 		if (i * 8 >= len)
 			break;
-		if (left > 8)
-			left = 8;
-		bpf_probe_read_kernel(&word, left, address + i * 8);
+		if (left < 8)
+			word &= (1ULL << (left * 8)) - 1;
 		hash = mix(hash, word);
 	}
 	return hash;
 }
 
-__u64 novelty_hash(__u64 address, __u32 len)
-{
-	return hash_of((const void *)address, len);
-}
-
-__u64 novelty_hash_raw(__u32 len)
+__u64 novelty_hash_user(__u64 user_address)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	long len;
 
-	return s ? hash_of(s->raw, len) : 0;
+	if (!s)
+		return 0;
+	len = bpf_probe_read_user_str(s->raw, NJ_RAW_MAX, (void *)user_address);
+	return len <= 0 || len > NJ_RAW_MAX ? 0 : novelty_hash_raw((__u32)len);
 }
 
 static __always_inline __u64 key_hash(const struct nj_key *key)
@@ -95,7 +94,7 @@ static __always_inline bool may_repeat(const struct nj_key *key)
 /* Acts of before a new policy are news to it. */
 static __always_inline bool is_open(const struct nj_window *window, __u64 now)
 {
-	return window->policy == settings.generation && now - window->opened_ns < settings.window_ns;
+	return window->epoch == settings.epoch && now - window->opened_ns < settings.window_ns;
 }
 
 static __always_inline void count(struct nj_window *window, __u32 class, __u64 now)
@@ -130,7 +129,6 @@ static __always_inline bool tell(const struct nj_window *window)
 	__builtin_memset(repeat, 0, sizeof(*repeat));
 	emit_head_init(&repeat->head, NJ_REPEAT, sizeof(*repeat));
 	repeat->head.task = window->key.task;
-	repeat->head.generation = window->policy;
 	repeat->head.window = window->id;
 	repeat->first_ns = window->first_ns;
 	repeat->count = window->count;
@@ -150,7 +148,7 @@ static __always_inline __u64 begin(struct nj_window *window, const struct nj_key
 	window->opened_ns = now;
 	window->first_ns = window->last_ns = 0;
 	window->count = 0;
-	window->policy = settings.generation;
+	window->epoch = settings.epoch;
 	window->unwanted = 0;
 	window->key = *key;
 	slot_of->id = id;

@@ -5,7 +5,7 @@
  *   novelty_add_inode(key, inode);
  *   key->flags = flags;
  *   key->result = result < 0 ? result : 0;
- *   key->raw_hash = novelty_hash_raw(len);
+ *   key->raw_hash = novelty_hash_user(call->arg[1]);
  *   if (novelty_repeat())
  *           return 0;
  *   … resolve the path …
@@ -55,10 +55,10 @@ static __always_inline void novelty_add_endpoint(struct nj_key *key, const struc
 
 /* Functions of their own to the verifier. */
 
-/* Of at most NJ_RAW_MAX bytes of kernel memory; 0 for none. */
-__u64 novelty_hash(__u64 address, __u32 len);
-/* Of scratch.raw, whose address no such function takes. */
+/* Of the text of len bytes in scratch.raw. */
 __u64 novelty_hash_raw(__u32 len);
+/* Of a text of the current address space, which is in scratch.raw then; 0 when it cannot be read. */
+__u64 novelty_hash_user(__u64 user_address);
 /* Whether the act of scratch.key is one more of the same, and counted: nothing is left to do. Else
  * scratch.window is what the act's record has to carry, 0 when no window was opened. */
 int novelty_repeat(void);

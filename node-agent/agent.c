@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -29,7 +30,9 @@
 #include "node-agent/capture.h"
 #include "node-agent/certificate.h"
 #include "node-agent/enrich.h"
+#include "node-agent/event_class.h"
 #include "node-agent/footprint.h"
+#include "node-agent/policy.h"
 #include "node-agent/privilege.h"
 #include "node-agent/uplink.h"
 
@@ -54,6 +57,8 @@ struct agent {
 	uint64_t first_seq; /* of batches and events: as agent.proto has it */
 	char **env_names, **open_names; /* NULL-terminated; capture borrows them */
 	struct capture *capture;
+	struct uplink_policy *policy; /* in force; NULL: first */
+	struct uplink_policy first;   /* until the collector has spoken */
 	struct spool *spool;
 	struct batch *batch;
 	struct uplink *uplink;
@@ -110,6 +115,7 @@ static void on_policy(void *ctx, struct uplink_policy *policy)
 
 	(void)pthread_mutex_lock(&a->mail.lock);
 	uplink_policy_free(a->mail.policy);
+	uplink_policy_free(a->policy);
 	a->mail.policy = policy;
 	(void)pthread_mutex_unlock(&a->mail.lock);
 	ring(a);
@@ -169,15 +175,18 @@ static void on_event(void *ctx, const struct event *event)
 	batch_add(a->batch, event, a->now_ns);
 }
 
-static void apply_policy(struct agent *a, const struct uplink_policy *policy)
+/* Takes the policy over: capture borrows it until the next one is in force. */
+static void apply_policy(struct agent *a, struct uplink_policy *policy)
 {
 	struct err e = {0};
 
-	if (capture_set_policy(a->capture, policy->generation, policy->classes, policy->open_names,
-			       &e) < 0) {
+	if (capture_set_policy(a->capture, policy, &e) < 0) {
 		log_warning("policy %u is not in force: %s", policy->generation, e.text);
+		uplink_policy_free(policy);
 		return;
 	}
+	uplink_policy_free(a->policy);
+	a->policy = policy;
 	batch_set_generation(a->batch, policy->generation);
 	log_debug("policy %u is in force", policy->generation);
 }
@@ -197,7 +206,6 @@ static int read_mail(struct agent *a, struct err *e)
 	(void)pthread_mutex_unlock(&a->mail.lock);
 	if (mail.policy)
 		apply_policy(a, mail.policy);
-	uplink_policy_free(mail.policy);
 	if (mail.unknown) {
 		r = capture_snapshot(a->capture, on_event, a);
 		a->trim_ns = a->now_ns + SETTLE_NS;
@@ -251,16 +259,57 @@ static void take_signal(struct agent *a)
 		a->stopping = true;
 }
 
-static void tick(struct agent *a)
+/* Where the records of the rings were lost, for who sizes them. */
+static void say_cpus(struct agent *a)
+{
+	_cleanup_buf_ struct buf text = {0};
+	struct nj_counts counts;
+
+	for (int cpu = 0; capture_counts(a->capture, cpu, &counts) == 0; cpu++)
+		for (int class = 0; class < NJ_CLASS_MAX; class++)
+			if (counts.lost[class])
+				buf_printf(&text, " cpu=%d class=%s lost=%llu", cpu,
+					   event_class_name((enum nj_class)class),
+					   (unsigned long long)counts.lost[class]);
+	if (text.len > 0)
+		log_limited(LOG_LEVEL_WARNING, "rings were full, since the start:%s", buf_text(&text));
+}
+
+/* Acts that are neither here nor counted as lost would be a mistake of ours. */
+static void check_accounts(struct agent *a)
+{
+	struct capture_account rows[NJ_CLASS_MAX];
+
+	if (capture_account(a->capture, rows) < 0)
+		return;
+	for (int class = 0; class < NJ_CLASS_MAX; class++) {
+		int64_t off = capture_account_off(&rows[class], (uint32_t)get_nprocs_conf());
+
+		if (off)
+			log_limited(LOG_LEVEL_ERROR, "%lld events of class %s are not accounted for", (long long)off,
+				    rows[class].class);
+	}
+}
+
+static void report_losses(struct agent *a)
 {
 	struct loss losses[LOSSES_MAX];
 	uint32_t count = capture_losses(a->capture, losses, LOSSES_MAX);
 
 	for (uint32_t i = 0; i < count; i++) {
-		batch_add_loss(a->batch, &losses[i]);
+		if (a->batch)
+			batch_add_loss(a->batch, &losses[i]);
 		log_limited(LOG_LEVEL_WARNING, "%llu events of class %s lost",
 			    (unsigned long long)losses[i].count, losses[i].class);
 	}
+	if (count > 0)
+		say_cpus(a);
+	check_accounts(a);
+}
+
+static void tick(struct agent *a)
+{
+	report_losses(a);
 	batch_set_wall_offset(a->batch, (int64_t)(clock_wall_ns() - a->now_ns));
 	a->tick_ns = a->now_ns;
 	if (a->trim_ns != 0 && a->now_ns >= a->trim_ns) {
@@ -356,6 +405,8 @@ static void drain(struct agent *a)
 
 	while (turns++ < DRAIN_TURNS && capture_records(a, on_event, &e) > 0)
 		;
+	if (capture_stop(a->capture, on_event, a) < 0)
+		log_warning("some of what happened last is not reported");
 	tick(a);
 	batch_flush(a->batch, a->now_ns);
 	uplink_stop(a->uplink, (int)(a->settings->drain_ns / NS_PER_MS));
@@ -422,7 +473,8 @@ static int build_capture(struct agent *a, struct err *e)
 	if (!a->env_names || !a->open_names)
 		return err_set(e, -ENOMEM, "cannot start: out of memory");
 	config.env_names = (const char *const *)a->env_names;
-	config.open_names = (const char *const *)a->open_names;
+	policy_default((const char *const *)a->open_names, &a->first);
+	config.policy = &a->first;
 	/* Loading holds the kernel's types twice for a moment, 11 MB: the peak of all. */
 	footprint_trim();
 	r = capture_new(&config, &a->capture, e);
@@ -530,6 +582,7 @@ static void unbuild(struct agent *a)
 	free_names(a->env_names);
 	free_names(a->open_names);
 	uplink_policy_free(a->mail.policy);
+	uplink_policy_free(a->policy);
 	closep(&a->mail_fd);
 	closep(&a->signal_fd);
 	closep(&a->epoll_fd);
@@ -611,16 +664,6 @@ static int write_lines(struct agent *a, struct err *e)
 	return 0;
 }
 
-static void report_losses(struct agent *a)
-{
-	struct loss losses[LOSSES_MAX];
-	uint32_t count = capture_losses(a->capture, losses, LOSSES_MAX);
-
-	for (uint32_t i = 0; i < count; i++)
-		log_warning("%llu events of class %s lost", (unsigned long long)losses[i].count, losses[i].class);
-	a->tick_ns = a->now_ns;
-}
-
 static int print_turn(struct agent *a, struct err *e)
 {
 	struct ready ready = {0};
@@ -628,8 +671,10 @@ static int print_turn(struct agent *a, struct err *e)
 
 	if (r >= 0)
 		r = capture_records(a, print_event, e);
-	if (r >= 0 && a->now_ns - a->tick_ns >= TICK_NS)
+	if (r >= 0 && a->now_ns - a->tick_ns >= TICK_NS) {
 		report_losses(a);
+		a->tick_ns = a->now_ns;
+	}
 	return r < 0 ? r : write_lines(a, e);
 }
 
@@ -645,6 +690,10 @@ int agent_print_events(const struct agent_settings *settings, char **argv, struc
 		log_info("capture is live");
 	while (r >= 0 && !a.stopping)
 		r = print_turn(&a, e);
+	if (r >= 0)
+		r = capture_stop(a.capture, print_event, &a);
+	if (r >= 0)
+		r = write_lines(&a, e);
 	unbuild(&a);
 	return r < 0 ? r : 0;
 }

@@ -8,7 +8,6 @@
 #include <sys/random.h>
 #include <sys/sysinfo.h>
 
-#include "bpf/calls.h"
 #include "common/clock.h"
 #include "node-agent/containers.h"
 #include "node-agent/cpu_use.h"
@@ -16,9 +15,13 @@
 #include "node-agent/event_class.h"
 #include "node-agent/kernel_caps.h"
 #include "node-agent/merge.h"
+#include "node-agent/policy.h"
+#include "node-agent/policy_switch.h"
 #include "node-agent/probe.h"
 #include "node-agent/procfs.h"
 #include "node-agent/proctable.h"
+#include "node-agent/repeats.h"
+#include "node-agent/seeds.h"
 
 #define RING_BYTES_DEFAULT (2UL << 20)
 #define RING_BYTES_FLOOR   (64UL << 10)
@@ -37,9 +40,11 @@
 #define WAKE_BURST	   25
 #define NAP_NS		   (2 * NS_PER_MS)
 
-#define ALL_CLASSES ((1ULL << NJ_CLASS_MAX) - 1)
-/* Never narrowed: without them nothing else can be told apart. */
-#define FIXED_CLASSES (1ULL << NJ_CLASS_PROCESS | 1ULL << NJ_CLASS_TCP | 1ULL << NJ_CLASS_CGROUP)
+/* How often windows are closed whose time is over, and for how long after a policy a program may still
+ * work by the one before. */
+#define SWEEP_NS  NS_PER_SEC
+#define SETTLE_NS (50 * NS_PER_MS)
+#define KEEP_BYTES (1UL << 20)
 
 struct capture {
 	struct probe *probe;
@@ -50,6 +55,11 @@ struct capture {
 	uint64_t cpu_period_ns;
 	uint64_t cpu_next_ns;
 	bool cpu_host;
+	struct repeats *repeats;
+	const struct uplink_policy *policy; /* in force; NULL before the first */
+	struct uplink_policy first;	    /* when the caller has none */
+	uint64_t policy_ns, sweep_ns;
+	uint64_t cgroups_unset; /* whose policy found no room */
 	uint64_t seq;
 	/* When the processes that ran already had been listed. A record from before whose process is
 	 * not known is of one that had ended by then: the watch begins with those that are listed. */
@@ -58,6 +68,8 @@ struct capture {
 	uint64_t decode_lost[NJ_CLASS_MAX];
 	uint64_t unknown[NJ_CLASS_MAX];
 	uint64_t reported[LOSS_REASON_MAX][NJ_CLASS_MAX];
+	uint64_t shipped[NJ_CLASS_MAX];	 /* records taken from the rings */
+	uint64_t repeated[NJ_CLASS_MAX]; /* acts that repeats stood for */
 	bool asleep;	   /* since the last capture_wait_ns */
 	uint64_t turn_ns;  /* of the last turn */
 	uint64_t woken_ns; /* when the wake-ups so far would have come at a pace of WAKE_NS */
@@ -93,72 +105,37 @@ static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
 	return config;
 }
 
-static const uint64_t act_classes[NJ_ACT_MAX] = {
-#define ACT(name, program, classes) [NJ_ACT_##name] = (classes),
-	NJ_ACTS(ACT)
-#undef ACT
-};
+/* ---- policy ---- */
 
-static void want_number(uint8_t acts[static NJ_CALLS_MAX], uint32_t nr, uint8_t act)
+int capture_set_policy(struct capture *c, const struct uplink_policy *policy, struct err *e)
 {
-	if (nr < NJ_CALLS_MAX)
-		acts[nr] = act;
-}
-
-static uint64_t wanted_bits(const uint8_t acts[static 64], const uint8_t compat[static 64])
-{
-	uint64_t bits = 0;
-
-	for (int i = 0; i < 64; i++)
-		bits |= (uint64_t)(acts[i] || compat[i]) << i;
-	return bits;
-}
-
-/* The system calls of the wanted classes, by number. A number that is set to another act while programs
- * run is never read half written: it is one byte. */
-static void set_classes(struct nj_settings *settings, uint64_t classes)
-{
-	uint8_t acts[NJ_CALLS_MAX] = {0}, compat[NJ_CALLS_MAX] = {0};
-
-#define WANT(name, x86_64, i386, arm64, act)                                                       \
-	if (act_classes[NJ_ACT_##act] & classes) {                                                 \
-		want_number(acts, NJ_NATIVE(x86_64, arm64), NJ_ACT_##act);                     \
-		want_number(compat, i386, NJ_ACT_##act);                                           \
-	}
-	NJ_CALLS(WANT)
-#undef WANT
-	settings->classes = classes;
-	for (uint32_t word = 0; word < NJ_CALLS_MAX / 64; word++)
-		settings->any_calls[word] = wanted_bits(acts + 64 * word, compat + 64 * word);
-	memcpy(settings->acts, acts, sizeof(acts));
-	memcpy(settings->compat_acts, compat, sizeof(compat));
-}
-
-int capture_set_policy(struct capture *c, uint32_t generation, uint64_t classes,
-		       const char *const *open_names, struct err *e)
-{
-	struct nj_settings *settings = probe_settings(c->probe);
-	int r = probe_set_open_names(c->probe, open_names, e);
+	int r = policy_switch(c->probe, c->containers, c->policy, policy, e);
 
 	if (r < 0)
 		return r;
-	classes = (classes & ALL_CLASSES) | FIXED_CLASSES;
-	settings->generation = generation;
-	set_classes(settings, classes);
-	return probe_want(c->probe, classes, e);
+	c->policy = policy;
+	c->policy_ns = clock_boot_ns();
+	return 0;
 }
 
-static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
-		    const struct process_def *child)
+/* A cgroup came or went: what the policy says of it. */
+static void set_cgroup(struct capture *c, const struct decoded *d)
 {
-	struct event_detail detail = d->detail;
-	struct event event = {
+	const struct nj_cgroup_key key = {.cgroup = d->cgroup_id, .hierarchy = d->cgroup_hierarchy};
+
+	c->cgroups_unset += policy_switch_cgroup(c->probe, c->policy, &key, d->cgroup_removed ? NULL : d->file.path) < 0;
+}
+
+/* ---- records ---- */
+
+static struct event event_of(struct capture *c, const struct decoded *d, const struct process_def *process)
+{
+	return (struct event){
 		.seq = ++c->seq,
 		.time_ns = d->head.time,
 		.kind = d->kind,
 		.tid = d->head.tid,
 		.process = process,
-		.child = child,
 		.result = d->result,
 		.endpoints = d->endpoints,
 		.endpoint_count = d->endpoint_count,
@@ -168,12 +145,26 @@ static void deliver(struct capture *c, const struct decoded *d, const struct pro
 		.raw_path = d->raw_path,
 		.creds = d->creds,
 		.marks = d->marks,
-		.detail = &detail,
 	};
+}
+
+static void hand_on(struct capture *c, const struct decoded *d, struct event *event)
+{
+	struct event_detail detail = d->detail;
 
 	if (d->target.task.tgid)
 		detail.target = proctable_target(c->processes, &d->target);
-	c->handle(c->ctx, &event);
+	event->detail = &detail;
+	c->handle(c->ctx, event);
+}
+
+static void deliver(struct capture *c, const struct decoded *d, const struct process_def *process,
+		    const struct process_def *child)
+{
+	struct event event = event_of(c, d, process);
+
+	event.child = child;
+	hand_on(c, d, &event);
 }
 
 static const struct process_def *actor(struct capture *c, const struct decoded *d)
@@ -183,6 +174,25 @@ static const struct process_def *actor(struct capture *c, const struct decoded *
 
 	c->unknown[event_class_of(d->kind, d->endpoints, d->endpoint_count)] += unknown && d->head.time > c->begin_ns;
 	return process;
+}
+
+/* An act that came again so often. Its process may be gone by now, and is known all the same. */
+static void on_repeat(void *ctx, const struct repeat *repeat)
+{
+	struct capture *c = ctx;
+	const struct process_def *process;
+	struct decoded d;
+	struct event event;
+
+	c->repeated[repeat->key.class % NJ_CLASS_MAX] += repeat->count;
+	if (repeats_decode(repeat, &d) < 0)
+		return;
+	process = proctable_find(c->processes, &repeat->key.task);
+	event = event_of(c, &d, process ? process : actor(c, &d));
+	event.repeats = repeat->count;
+	event.first_ns = repeat->first_ns;
+	event.time_ns = repeat->last_ns;
+	hand_on(c, &d, &event);
 }
 
 /* Whether anybody was told of the process that ends. An exec that fails past its point of no return
@@ -204,11 +214,23 @@ static void on_exit_record(struct capture *c, struct decoded *d)
 {
 	const struct process_def *process;
 
+	repeats_task(c->repeats, &d->head.task, on_repeat, c);
 	if (!find_ending(c, d))
 		return;
+	repeats_task(c->repeats, &d->head.task, on_repeat, c);
 	process = actor(c, d);
 	if (proctable_exit(c->processes, &d->head.task))
 		deliver(c, d, process, NULL);
+}
+
+/* The image before does nothing any more. */
+static void on_exec_record(struct capture *c, const struct decoded *d)
+{
+	struct nj_task before = d->head.task;
+
+	before.exec_count--;
+	repeats_task(c->repeats, &before, on_repeat, c);
+	deliver(c, d, proctable_exec(c->processes, d), NULL);
 }
 
 static void on_fork_record(struct capture *c, const struct decoded *d)
@@ -224,6 +246,7 @@ static void on_cgroup_record(struct capture *c, const struct decoded *d)
 {
 	if (!d->cgroup_removed)
 		containers_made(c->containers, d->cgroup_hierarchy, d->cgroup_id, d->file.path);
+	set_cgroup(c, d);
 	if (d->cgroup_hierarchy == 0 || d->cgroup_hierarchy == d->head.hierarchy)
 		deliver(c, d, actor(c, d), NULL);
 }
@@ -233,12 +256,33 @@ static void count_malformed(struct capture *c, struct bytes record)
 	c->decode_lost[decode_class_of(record)]++;
 }
 
+/* A record that is not an act, or opens a window. True: that was all. */
+static bool take_window(struct capture *c, struct bytes record)
+{
+	struct nj_head head;
+
+	if (record.len < sizeof(head))
+		return false;
+	memcpy(&head, record.data, sizeof(head));
+	if (head.type == NJ_REPEAT) {
+		if (repeats_told(c->repeats, record, on_repeat, c) < 0)
+			count_malformed(c, record);
+		return true;
+	}
+	c->shipped[decode_class_of(record)]++;
+	if (head.window)
+		repeats_keep(c->repeats, record);
+	return false;
+}
+
 /* One record of a ring. */
 static void on_record(void *ctx, struct bytes record)
 {
 	struct capture *c = ctx;
 	struct decoded d;
 
+	if (take_window(c, record))
+		return;
 	if (decode_record(record, &d) < 0) {
 		count_malformed(c, record);
 		return;
@@ -251,7 +295,7 @@ static void on_record(void *ctx, struct bytes record)
 		on_fork_record(c, &d);
 		return;
 	case NJ_EXEC:
-		deliver(c, &d, proctable_exec(c->processes, &d), NULL);
+		on_exec_record(c, &d);
 		return;
 	case NJ_EXIT:
 		on_exit_record(c, &d);
@@ -308,6 +352,17 @@ static void sample_cpu(struct capture *c)
 		cpu_use_end(c->cpu, on_cpu_use, c);
 }
 
+/* Windows whose time is over. */
+static void sweep(struct capture *c)
+{
+	const struct nj_settings *settings = probe_settings(c->probe);
+
+	if (c->turn_ns < c->sweep_ns + SWEEP_NS || c->turn_ns < c->policy_ns + SETTLE_NS)
+		return;
+	c->sweep_ns = c->turn_ns;
+	repeats_sweep(c->repeats, c->turn_ns, settings->window_ns, settings->epoch, on_repeat, c);
+}
+
 int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handle, void *ctx)
 {
 	int handled;
@@ -319,7 +374,18 @@ int capture_turn(struct capture *c, uint32_t max_records, capture_event_fn handl
 	handled = (int)merge_turn(c->merge, c->turn_ns, max_records, on_record, c);
 	if (cpu_due(c))
 		sample_cpu(c);
+	sweep(c);
 	return handled;
+}
+
+int capture_stop(struct capture *c, capture_event_fn handle, void *ctx)
+{
+	struct err e = {0};
+	int r = probe_want(c->probe, POLICY_FIXED, &e);
+	int handled = capture_turn(c, UINT32_MAX, handle, ctx);
+
+	repeats_all(c->repeats, on_repeat, c);
+	return r < 0 ? r : handled;
 }
 
 /* The iterator cannot read another process's memory: its arguments come from /proc, and are left
@@ -345,41 +411,6 @@ static const struct process_def *seed_process(struct capture *c, struct decoded 
 	return proctable_exec(c->processes, d);
 }
 
-struct seed {
-	uint64_t start_ns;
-	struct bytes record;
-};
-
-static int compare_seeds(const void *a, const void *b)
-{
-	const struct seed *x = a, *y = b;
-
-	return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
-}
-
-/* Cuts the iterator's output into records, oldest process first: a parent is older than its
- * children. Returns how many; negative without memory. */
-static int cut_seeds(struct bytes all, struct seed **ret_seeds)
-{
-	size_t most = all.len / sizeof(struct nj_head);
-	struct seed *seeds = calloc(most ? most : 1, sizeof(*seeds));
-	struct nj_head head;
-	int count = 0;
-
-	if (!seeds)
-		return -ENOMEM;
-	while (all.len >= sizeof(head)) {
-		memcpy(&head, all.data, sizeof(head));
-		if (head.size < sizeof(head) || head.size > all.len)
-			break;
-		seeds[count++] = (struct seed){head.task.start_ns, bytes_of(all.data, head.size)};
-		all = bytes_of(all.data + head.size, all.len - head.size);
-	}
-	qsort(seeds, (size_t)count, sizeof(*seeds), compare_seeds);
-	*ret_seeds = seeds;
-	return count;
-}
-
 /* Takes every live process into the table, and reports it when there is somebody to tell. */
 static int seed(struct capture *c, bool report)
 {
@@ -392,7 +423,7 @@ static int seed(struct capture *c, bool report)
 		return r;
 	if (c->begin_ns == 0)
 		c->begin_ns = clock_boot_ns();
-	count = cut_seeds(buf_bytes(&records), &seeds);
+	count = seeds_cut(buf_bytes(&records), &seeds);
 	for (int i = 0; i < count; i++) {
 		const struct process_def *process;
 		struct decoded d;
@@ -456,8 +487,26 @@ static void leave_out_earlier_ends(struct capture *c)
 	uint64_t missed[NJ_CLASS_MAX];
 	struct nj_counts kernel;
 
-	probe_losses(c->probe, &kernel, missed);
+	probe_missed(c->probe, missed);
+	(void)probe_counts(c->probe, -1, &kernel);
 	c->reported[LOSS_REASON_TABLE][NJ_CLASS_TCP] = kernel.ownerless;
+}
+
+static int make_repeats(struct capture *c, struct err *e)
+{
+	const struct nj_window *windows;
+	uint32_t slots = probe_windows(c->probe, &windows);
+
+	c->repeats = repeats_new(windows, slots, KEEP_BYTES);
+	return c->repeats ? 0 : err_set(e, -ENOMEM, "cannot make the table of repeats: out of memory");
+}
+
+/* Every class, of opens the names. */
+static const struct uplink_policy *everything(struct capture *c, const struct capture_config *config)
+{
+	policy_default(config->open_names, &c->first);
+	c->first.classes = (uint32_t)POLICY_ALL;
+	return &c->first;
 }
 
 int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e)
@@ -481,7 +530,9 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 	if (r == 0)
 		r = map_rings(c, e);
 	if (r == 0)
-		r = capture_set_policy(c, 0, ALL_CLASSES, config->open_names, e);
+		r = make_repeats(c, e);
+	if (r == 0)
+		r = capture_set_policy(c, config->policy ? config->policy : everything(c, config), e);
 	if (r == 0)
 		r = probe_attach(c->probe, e);
 	if (r < 0)
@@ -499,6 +550,7 @@ void capture_free(struct capture *c)
 	if (!c)
 		return;
 	merge_free(c->merge);
+	repeats_free(c->repeats);
 	probe_free(c->probe);
 	proctable_free(c->processes);
 	cpu_use_free(c->cpu);
@@ -557,7 +609,8 @@ uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max
 	struct proctable_stats stats;
 	struct nj_counts kernel;
 
-	probe_losses(c->probe, &kernel, missed);
+	probe_missed(c->probe, missed);
+	(void)probe_counts(c->probe, -1, &kernel);
 	proctable_stats(c->processes, &stats);
 	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
 		uint64_t table = c->unknown[class];
@@ -570,6 +623,48 @@ uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max
 		add_loss(c, &out, LOSS_REASON_DECODE, class, c->decode_lost[class]);
 	}
 	return out.count;
+}
+
+int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts)
+{
+	return probe_counts(c->probe, cpu, ret_counts);
+}
+
+/* Records are looked for after the counts are read: what was counted is either taken or in a ring. A
+ * program that has counted and not written yet is one per CPU at most. */
+int capture_account(struct capture *c, struct capture_account ret_rows[static NJ_CLASS_MAX])
+{
+	uint64_t waiting[NJ_CLASS_MAX];
+	struct nj_counts kernel, after;
+	int r = probe_counts(c->probe, -1, &kernel);
+
+	repeats_waiting(c->repeats, waiting);
+	if (r == 0)
+		r = probe_counts(c->probe, -1, &after);
+	if (r < 0 || merge_pending(c->merge))
+		return r < 0 ? r : -EAGAIN;
+	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
+		ret_rows[class] = (struct capture_account){
+			.class = event_class_name(class),
+			.seen = kernel.seen[class],
+			.shipped = c->shipped[class],
+			.suppressed = kernel.suppressed[class],
+			.lost = kernel.lost[class],
+			.repeated = c->repeated[class],
+			.waiting = waiting[class],
+			.moved = after.seen[class] != kernel.seen[class],
+		};
+	return 0;
+}
+
+int64_t capture_account_off(const struct capture_account *a, uint32_t in_flight)
+{
+	int64_t acts = (int64_t)(a->seen - a->shipped - a->suppressed - a->lost);
+	int64_t repeats = (int64_t)(a->suppressed - a->repeated - a->waiting);
+
+	if (acts < 0 || acts > (int64_t)in_flight)
+		return acts;
+	return a->moved ? 0 : repeats;
 }
 
 int capture_probe(struct buf *out, struct err *e)

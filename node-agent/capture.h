@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "bpf/abi.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/event.h"
@@ -23,7 +24,8 @@ struct capture_config {
 	uint32_t max_processes;	     /* records in the process table */
 	/* Both lists end with NULL and are borrowed until capture_free. */
 	const char *const *env_names; /* chosen environment names */
-	const char *const *open_names; /* last path components whose opening is reported; NULL-terminated */
+	const struct uplink_policy *policy; /* in force from the start, borrowed until another one is */
+	const char *const *open_names; /* without a policy: every class, and these opens */
 	/* CPU use of processes in containers (on the host too), at least so many percent of one CPU, every
 	 * so often; period 0: never. */
 	uint64_t cpu_period_ns;
@@ -74,10 +76,31 @@ struct containers *capture_containers(struct capture *c);
 uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max);
 /* Rows of the coverage table. */
 uint32_t capture_coverages(const struct capture *c, const struct capture_coverage **ret_rows);
-/* Replaces the names whose opening is reported, and which classes are captured (bits 1 << enum
- * nj_class); the generation is stamped on records from now on. */
-int capture_set_policy(struct capture *c, uint32_t generation, uint64_t classes,
-		       const char *const *open_names, struct err *e) must_check;
+/* What is captured from now on; borrowed until the next one and capture_free. An act that the policy
+ * before and this one both want is not missed in between. On failure the one before stays in force. */
+int capture_set_policy(struct capture *c, const struct uplink_policy *policy, struct err *e) must_check;
+
+/* The end: takes the programs off the system calls, handles what waits and closes every window. */
+int capture_stop(struct capture *c, capture_event_fn handle, void *ctx) must_check;
+
+/* What the programs counted since they were loaded; cpu -1: all together. -EINVAL: no such CPU. */
+int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts) must_check;
+
+/* Of one class: seen = shipped + suppressed + lost, and suppressed = repeated + waiting. */
+struct capture_account {
+	const char *class;
+	uint64_t seen;	     /* acts that passed the kernel's filter */
+	uint64_t shipped;    /* records that came here */
+	uint64_t suppressed; /* acts that were only counted */
+	uint64_t lost;	     /* records that found no room */
+	uint64_t repeated;   /* acts that repeats told of */
+	uint64_t waiting;    /* acts in windows that are still open */
+	bool moved;	     /* acts came while it was drawn up */
+};
+/* 0; -EAGAIN: records wait, so nothing can be said now. */
+int capture_account(struct capture *c, struct capture_account ret_rows[static NJ_CLASS_MAX]) must_check;
+/* By how many acts a row is off; 0 when it is not, as far as can be said with so many under way. */
+int64_t capture_account_off(const struct capture_account *account, uint32_t in_flight);
 
 /* What --probe prints: works without loading everything, needs root. 0 or negative. */
 int capture_probe(struct buf *out, struct err *e) must_check;

@@ -467,3 +467,27 @@ const struct container_def *containers_resolve(struct containers *c, struct cont
 	}
 	return seen;
 }
+
+struct visitor {
+	void (*visit)(void *ctx, uint32_t hierarchy, uint64_t id, const char *cgroup);
+	void *ctx;
+};
+
+static bool visit_entry(void *ctx, const void *key, void *record)
+{
+	const struct visitor *v = ctx;
+	const struct key *k = key;
+	const struct entry *entry = record;
+
+	if (entry->container)
+		v->visit(v->ctx, (uint32_t)k->hierarchy, k->id, entry->container->def.cgroup);
+	return true;
+}
+
+void containers_each(struct containers *c,
+		     void (*visit)(void *ctx, uint32_t hierarchy, uint64_t id, const char *cgroup), void *ctx)
+{
+	struct visitor v = {visit, ctx};
+
+	table_each(c->table, visit_entry, &v);
+}

@@ -38,6 +38,10 @@ void containers_made(struct containers *c, uint32_t hierarchy, uint64_t id, cons
 /* The container of a process, with a reference; never NULL: an unknown one is the host. */
 struct container *containers_get(struct containers *c, uint32_t hierarchy, uint64_t id, uint32_t pid);
 
+/* Visits the cgroups that are known. */
+void containers_each(struct containers *c,
+		     void (*visit)(void *ctx, uint32_t hierarchy, uint64_t id, const char *cgroup), void *ctx);
+
 struct container *container_ref(struct container *container);
 void container_unref(struct container *container); /* NULL allowed */
 

@@ -473,8 +473,7 @@ static const struct {
 	[NJ_CGROUP] = {decode_cgroup, NJ_CLASS_CGROUP},
 };
 
-/* Everything that has no value of its own for a type reads as unknown. */
-static void decoded_init(struct decoded *d, const struct nj_head *head)
+void decode_init(struct decoded *d, const struct nj_head *head)
 {
 	memset(d, 0, offsetof(struct decoded, given_text));
 	d->head = *head;
@@ -497,7 +496,7 @@ void decode_cpu_use(const struct nj_owner *process, uint64_t time_ns, uint64_t u
 		.hierarchy = process->hierarchy,
 	};
 
-	decoded_init(ret_decoded, &head);
+	decode_init(ret_decoded, &head);
 	ret_decoded->kind = EVENT_KIND_CPU;
 	ret_decoded->detail.args[0] = used_ns;
 	ret_decoded->detail.args[1] = over_ns;
@@ -514,7 +513,7 @@ int decode_record(struct bytes record, struct decoded *ret_decoded)
 	memcpy(&head, record.data, sizeof(head));
 	if (head.size != record.len || head.type >= NJ_TYPE_MAX || !record_types[head.type].decode)
 		return -EBADMSG;
-	decoded_init(ret_decoded, &head);
+	decode_init(ret_decoded, &head);
 	record_types[head.type].decode(&c, ret_decoded);
 	return c.bad || c.rest.len != 0 ? -EBADMSG : 0;
 }

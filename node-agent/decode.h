@@ -56,6 +56,9 @@ struct decoded {
 	char dns_text[DNS_NAME_MAX];
 };
 
+/* All that a record of its type has no value for reads as unknown. */
+void decode_init(struct decoded *d, const struct nj_head *head);
+
 /* 0, or -EBADMSG with *ret_decoded undefined. The record may stand at any address. */
 int decode_record(struct bytes record, struct decoded *ret_decoded) must_check;
 

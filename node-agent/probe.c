@@ -10,6 +10,7 @@
 #include <nightjar.skel.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 
 #include "bpf/calls.h"
@@ -88,6 +89,8 @@ struct probe {
 	uint32_t rings;
 	int ring_fds[RINGS_MAX];
 	uint64_t ring_bytes[RINGS_MAX];
+	const struct nj_window *windows;
+	uint32_t window_count;
 	struct capture_coverage coverage[NJ_CLASS_MAX];
 	uint32_t coverages;
 };
@@ -199,6 +202,19 @@ static int make_rings(struct probe *p, const struct probe_config *config, struct
 	return 0;
 }
 
+static int map_windows(struct probe *p, struct err *e)
+{
+	uint32_t count = bpf_map__max_entries(p->skel->maps.windows);
+	void *at = mmap(NULL, count * sizeof(struct nj_window), PROT_READ, MAP_SHARED,
+			bpf_map__fd(p->skel->maps.windows), 0);
+
+	if (at == MAP_FAILED)
+		return err_set(e, -errno, "cannot map the windows of repeats: %s", strerror(errno));
+	p->windows = at;
+	p->window_count = count;
+	return 0;
+}
+
 /* Lets the kernel say who we are, which getpid() in a pid namespace does not. */
 static int note_own(struct probe *p)
 {
@@ -234,6 +250,8 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 	(void)libbpf_set_print(before);
 	if (r == 0)
 		r = make_rings(p, config, e);
+	if (r == 0)
+		r = map_windows(p, e);
 	if (r < 0)
 		return r;
 	if (note_own(p) < 0)
@@ -251,6 +269,8 @@ void probe_free(struct probe *p)
 		(void)bpf_link__destroy(p->links[i]);
 	for (uint32_t i = 0; i < p->rings; i++)
 		(void)close(p->ring_fds[i]);
+	if (p->windows)
+		(void)munmap((void *)(uintptr_t)p->windows, p->window_count * sizeof(struct nj_window));
 	nightjar_bpf__destroy(p->skel);
 	free(p);
 }
@@ -463,39 +483,6 @@ struct nj_bell *probe_bell(struct probe *p)
 	return &p->skel->bss->bell;
 }
 
-static void clear_names(int fd)
-{
-	struct nj_name name;
-
-	while (bpf_map_get_next_key(fd, NULL, &name) == 0)
-		if (bpf_map_delete_elem(fd, &name) < 0)
-			return;
-}
-
-int probe_set_open_names(struct probe *p, const char *const *names, struct err *e)
-{
-	struct nj_settings *settings = probe_settings(p);
-	int fd = bpf_map__fd(p->skel->maps.open_names);
-	uint8_t present = 1;
-
-	memset(settings->name_mask, 0, sizeof(settings->name_mask));
-	clear_names(fd);
-	for (size_t i = 0; names && names[i]; i++) {
-		size_t len = strlen(names[i]);
-		struct nj_name name = {0};
-
-		if (len == 0 || len >= NJ_NAME_MAX)
-			return err_set(e, -EINVAL, "file name \"%s\" is not of 1 to %d bytes", names[i],
-				       NJ_NAME_MAX - 1);
-		memcpy(name.text, names[i], len);
-		if (bpf_map_update_elem(fd, &name, &present, BPF_ANY) < 0)
-			return err_set(e, -errno, "cannot watch the name \"%s\" (at most %d): %s", names[i],
-				       NJ_OPEN_NAMES_MAX, strerror(errno));
-		settings->name_mask[len] |= 1ULL << ((unsigned char)names[i][0] & 63);
-	}
-	return 0;
-}
-
 static uint64_t missed_runs(int fd)
 {
 	struct bpf_prog_info info = {0};
@@ -510,24 +497,57 @@ static uint32_t lowest(uint64_t classes)
 	return (uint32_t)__builtin_ctzll(classes);
 }
 
-void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX])
+void probe_missed(struct probe *p, uint64_t ret_missed[static NJ_CLASS_MAX])
 {
-	int cpus = libbpf_num_possible_cpus();
-	_cleanup_(freep) struct nj_counts *rows = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*rows));
-	uint32_t zero = 0;
-
-	memset(ret_losses, 0, sizeof(*ret_losses));
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
 		if (programs[i].use == USE_HOOK && p->classes[i])
 			ret_missed[lowest(p->classes[i])] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
-	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.counts), &zero, rows) < 0)
-		return;
-	for (int cpu = 0; cpu < cpus; cpu++) {
-		for (uint32_t class = 0; class < NJ_CLASS_MAX; class++)
-			ret_losses->lost[class] += rows[cpu].lost[class];
-		ret_losses->ownerless += rows[cpu].ownerless;
+}
+
+static void add_counts(const struct nj_counts *from, struct nj_counts *to)
+{
+	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
+		to->seen[class] += from->seen[class];
+		to->suppressed[class] += from->suppressed[class];
+		to->lost[class] += from->lost[class];
 	}
+	to->ownerless += from->ownerless;
+}
+
+int probe_counts(struct probe *p, int only_cpu, struct nj_counts *ret_counts)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_(freep) struct nj_counts *rows = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*rows));
+	struct nj_counts sum = {0};
+	uint32_t zero = 0;
+
+	*ret_counts = sum;
+	if (only_cpu >= cpus)
+		return -EINVAL;
+	if (!rows || bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.counts), &zero, rows) < 0)
+		return rows ? -errno : -ENOMEM;
+	for (int cpu = 0; cpu < cpus; cpu++)
+		if (only_cpu < 0 || cpu == only_cpu)
+			add_counts(&rows[cpu], &sum);
+	*ret_counts = sum;
+	return 0;
+}
+
+void probe_maps(const struct probe *p, struct policy_maps *ret_maps)
+{
+	*ret_maps = (struct policy_maps){
+		.open_names = bpf_map__fd(p->skel->maps.open_names),
+		.open_prefixes = bpf_map__fd(p->skel->maps.open_prefixes),
+		.ports = bpf_map__fd(p->skel->maps.ports),
+		.workloads = bpf_map__fd(p->skel->maps.workloads),
+	};
+}
+
+uint32_t probe_windows(const struct probe *p, const struct nj_window **ret_windows)
+{
+	*ret_windows = p->windows;
+	return p->window_count;
 }
 
 /* Runs an iterator to its end. The kernel gives whole records, as many as there is room for. */

@@ -5,6 +5,7 @@
 #include "bpf/abi.h"
 #include "common/buf.h"
 #include "node-agent/capture.h"
+#include "node-agent/policy_maps.h"
 
 struct probe;
 
@@ -38,11 +39,14 @@ uint64_t probe_ring_bytes(const struct probe *p, uint32_t ring);
 /* Shared with the running programs. */
 struct nj_settings *probe_settings(struct probe *p);
 struct nj_bell *probe_bell(struct probe *p);
-/* Replaces the names whose opening is reported. */
-int probe_set_open_names(struct probe *p, const char *const *names, struct err *e) must_check;
 
-/* Totals since load: what the programs counted, and by class the runs that the kernel left out. */
-void probe_losses(struct probe *p, struct nj_counts *ret_losses, uint64_t ret_missed[static NJ_CLASS_MAX]);
+/* Totals since load: by class, the runs that the kernel left out. */
+void probe_missed(struct probe *p, uint64_t ret_missed[static NJ_CLASS_MAX]);
+/* Totals since load: what the programs counted on that CPU, or on all for -1. 0, or negative with all 0. */
+int probe_counts(struct probe *p, int cpu, struct nj_counts *ret_counts);
+/* The slots in which repeats are counted, as the programs write them. Returns how many. */
+uint32_t probe_windows(const struct probe *p, const struct nj_window **ret_windows);
+void probe_maps(const struct probe *p, struct policy_maps *ret_maps);
 
 /* Appends an NJ_EXEC record, without arguments and environment, for every live process, and gives
  * the TCP sockets that they hold an owner. */

@@ -55,10 +55,13 @@ static void start(struct live *l, struct capture_config config)
 	struct err e = {0};
 	int r;
 
+	policy_default(config.open_names ? config.open_names : names, &l->policies[0]);
+	l->policies[0].classes = (uint32_t)POLICY_ALL;
+	l->policies[0].each = (uint32_t)POLICY_ALL;
+	l->policy = 0;
 	config.boot_id = "test";
 	config.env_names = env;
-	if (!config.open_names)
-		config.open_names = names;
+	config.policy = &l->policies[0];
 	r = capture_new(&config, &l->capture, &e);
 	if (r == -EPERM) {
 		printf("SKIP %s\n", e.text);
@@ -96,6 +99,34 @@ void live_stop(struct live *l)
 	free(l->seen);
 	l->capture = NULL;
 	l->seen = NULL;
+}
+
+struct uplink_policy *live_next(struct live *l)
+{
+	struct uplink_policy *next = &l->policies[l->policy ^ 1];
+
+	*next = l->policies[l->policy];
+	return next;
+}
+
+void live_switch(struct live *l)
+{
+	struct err e = {0};
+
+	if (capture_set_policy(l->capture, &l->policies[l->policy ^ 1], &e) < 0)
+		fail_msg("%s", e.text);
+	l->policy ^= 1;
+}
+
+void live_policy(struct live *l, uint32_t generation, uint64_t classes, const char *const *open_names)
+{
+	struct uplink_policy *policy = live_next(l);
+
+	policy_default(open_names ? open_names : policy->open_names, policy);
+	policy->generation = generation;
+	policy->classes = (uint32_t)classes;
+	policy->each = (uint32_t)POLICY_ALL;
+	live_switch(l);
 }
 
 static bool in_tree(const struct live *l, uint32_t pid)

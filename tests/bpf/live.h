@@ -11,6 +11,7 @@
 
 #include "bpf/abi.h"
 #include "node-agent/capture.h"
+#include "node-agent/policy.h"
 
 #define LIVE_DEADLINE_MS live_deadline_ms()
 #define LIVE_SEEN_MAX	 8192
@@ -40,6 +41,8 @@ struct seen {
 
 struct live {
 	struct capture *capture;
+	struct uplink_policy policies[2]; /* the one in force, and the one before or after */
+	uint32_t policy;
 	struct seen *seen;
 	size_t count;
 	uint64_t last_seq;
@@ -48,13 +51,20 @@ struct live {
 	size_t tree_size;
 };
 
-/* Starts a capture that reports opens of the names (NULL: "nj-wanted"). ring_bytes 0: default. */
+/* Starts a capture of every class that reports opens of the names (NULL: "nj-wanted") and each single act: nothing
+ * is summed up. ring_bytes 0: default. */
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes);
 /* The same on a kernel that refuses one program. */
 void live_start_refusing(struct live *l, const char *program);
 /* The same, looking every 200 ms at who uses more than a tenth of a CPU. */
 void live_start_sampling(struct live *l, bool host);
 void live_stop(struct live *l);
+/* Another policy: these classes, and opens of the names (NULL: those that are wanted now). */
+void live_policy(struct live *l, uint32_t generation, uint64_t classes, const char *const *open_names);
+/* What a test wants that the function above does not say: a copy of the present policy to be changed, and
+ * put in force by live_switch. */
+struct uplink_policy *live_next(struct live *l);
+void live_switch(struct live *l);
 
 /* Forks an actor that runs act(arg) and exits with its result once live_go lets it; its events are
  * kept. */

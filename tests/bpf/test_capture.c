@@ -53,7 +53,9 @@ static void records_that_find_no_room_are_counted_by_class(void **state)
 
 	(void)state;
 	live_start(&live, NULL, 1);
+	live_policy(&live, 1, 1U << NJ_CLASS_DESCRIPTOR, NULL);
 	a = live_actor(&live, flood, NULL);
+	live_pump(&live, 0);
 	live_go(&a);
 	assert_int_equal(waitpid(a.pid, &status, 0), a.pid);
 	assert_int_equal(status, 0);
@@ -187,21 +189,19 @@ static uint32_t open_descriptors(void)
 static void without_a_class_that_needs_them_calls_are_not_looked_at(void **state)
 {
 	static const char *const none[] = {NULL};
-	const uint32_t all = (1U << NJ_CLASS_MAX) - 1;
-	struct err e = {0};
 	uint32_t fds;
 	pid_t pid;
 
 	(void)state;
 	live_start(&live, NULL, 0);
 	fds = open_descriptors();
-	assert_int_equal(capture_set_policy(live.capture, 1, 1U << NJ_CLASS_TCP, none, &e), 0);
+	live_policy(&live, 1, 1U << NJ_CLASS_TCP, none);
 	assert_int_equal(open_descriptors(), fds - 1); /* the hook is gone, not only deaf */
 	pid = live_run(&live, one_pipe, NULL);
 	assert_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
 	/* And looked at again when one does, as often as asked. */
-	assert_int_equal(capture_set_policy(live.capture, 2, all, none, &e), 0);
-	assert_int_equal(capture_set_policy(live.capture, 3, all, none, &e), 0);
+	live_policy(&live, 2, POLICY_ALL, none);
+	live_policy(&live, 3, POLICY_ALL, none);
 	assert_int_equal(open_descriptors(), fds);
 	pid = live_run(&live, one_pipe, NULL);
 	assert_non_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));

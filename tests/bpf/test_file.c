@@ -321,19 +321,21 @@ static void a_new_policy_takes_effect_at_once(void **state)
 {
 	static const char *const other[] = {"passwd", NULL};
 	static const char *const bad[] = {"", NULL};
+	struct uplink_policy refused;
 	struct err e = {0};
 	const struct seen *s;
 	pid_t pid;
 
 	(void)state;
-	assert_int_equal(capture_set_policy(live.capture, 1, UINT32_MAX, bad, &e), -EINVAL);
+	policy_default(bad, &refused);
+	assert_int_equal(capture_set_policy(live.capture, &refused, &e), -EINVAL);
 	assert_true(e.text[0] != '\0');
-	assert_int_equal(capture_set_policy(live.capture, 2, UINT32_MAX, other, &e), 0);
+	live_policy(&live, 2, POLICY_ALL, other);
 	pid = live_run(&live, open_after_policy, NULL);
 	s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
 	assert_non_null(s);
 	assert_string_equal(s->path, "/etc/passwd");
-	assert_int_equal(capture_set_policy(live.capture, 3, 0, other, &e), 0);
+	live_policy(&live, 3, 0, other);
 	pid = live_run(&live, open_after_policy, NULL);
 	assert_null(live_find(&live, EVENT_KIND_OPEN, pid, NULL));
 }

@@ -1,0 +1,363 @@
+/* Acts that come again: told once, then counted, and every count arrives. Actors stay on one CPU where a
+ * test counts what was told, since each CPU remembers for itself. */
+#include "tests/bpf/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define ROUNDS 500
+
+static struct live live;
+static char dir[] = "/tmp/nj-novelty-XXXXXX";
+
+static void stay_here(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	(void)sched_setaffinity(0, sizeof(here), &here);
+}
+
+static int open_once(const char *path, int flags)
+{
+	int fd = open(path, flags, 0600);
+
+	return fd < 0 ? -errno : close(fd);
+}
+
+/* Opens of a path as they were told. */
+struct tally {
+	uint64_t told;	   /* each by an event of its own */
+	uint64_t repeated; /* acts that repeats stand for */
+	uint64_t windows;  /* repeats */
+};
+
+static struct tally tally_of(pid_t pid, const char *name)
+{
+	struct tally t = {0};
+	size_t from = 0;
+	const struct seen *s;
+
+	while ((s = live_find(&live, EVENT_KIND_OPEN, pid, &from))) {
+		if (name && !strstr(s->path, name) && !strstr(s->raw_path, name))
+			continue;
+		t.told += s->event.repeats == 0;
+		t.repeated += s->event.repeats;
+		t.windows += s->event.repeats > 0;
+	}
+	return t;
+}
+
+static int open_again_and_again(void *arg)
+{
+	stay_here();
+	for (int i = 0; i < ROUNDS; i++)
+		if (open_once(arg, O_RDONLY) < 0)
+			return 1;
+	return 0;
+}
+
+static char *wanted_file(void)
+{
+	static char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/nj-wanted", dir);
+	return path;
+}
+
+static void what_comes_again_is_told_once_and_counted_until_the_process_ends(void **state)
+{
+	pid_t pid = live_run(&live, open_again_and_again, wanted_file());
+	struct tally t = tally_of(pid, NULL);
+	const struct seen *first, *repeat, *end;
+	size_t from = 0, ends = 0;
+
+	(void)state;
+	assert_int_equal(t.told, 1);
+	assert_int_equal(t.windows, 1);
+	assert_int_equal(t.repeated, ROUNDS - 1);
+	first = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+	repeat = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+	end = live_find(&live, EVENT_KIND_EXIT, pid, &ends);
+	/* All that the first one said, when it began and ended, and before the end of the process. */
+	assert_string_equal(repeat->path, first->path);
+	assert_string_equal(repeat->raw_path, wanted_file());
+	assert_int_equal(repeat->event.file.inode, first->event.file.inode);
+	assert_int_equal(repeat->process.exec_id, first->process.exec_id);
+	assert_true(repeat->event.first_ns > first->event.time_ns);
+	assert_true(repeat->event.time_ns >= repeat->event.first_ns);
+	assert_true(end->event.time_ns > repeat->event.time_ns);
+	assert_true(end->event.seq > repeat->event.seq);
+}
+
+static int open_in_different_ways(void *arg)
+{
+	char other[80];
+
+	stay_here();
+	(void)snprintf(other, sizeof(other), "%s/sub/nj-wanted", dir);
+	for (int i = 0; i < 3; i++)
+		if (open_once(arg, O_RDONLY) < 0 || open_once(arg, O_RDONLY | O_NOFOLLOW) < 0 ||
+		    open_once("nj-wanted", O_RDONLY) < 0 || open_once(other, O_RDONLY) < 0)
+			return 1;
+	return 0;
+}
+
+static void acts_that_differ_in_anything_are_not_the_same(void **state)
+{
+	pid_t pid = live_run(&live, open_in_different_ways, wanted_file());
+	struct tally t = tally_of(pid, NULL);
+
+	(void)state;
+	assert_int_equal(t.told, 4);
+	assert_int_equal(t.repeated, 8);
+}
+
+static int write_and_fail(void *arg)
+{
+	char missing[80];
+
+	stay_here();
+	(void)snprintf(missing, sizeof(missing), "%s/sub/missing/nj-wanted", dir);
+	for (int i = 0; i < 10; i++)
+		if (open_once(arg, O_WRONLY) < 0 || open_once(missing, O_RDONLY) != -ENOENT)
+			return 1;
+	return 0;
+}
+
+static void writes_and_failures_are_each_told(void **state)
+{
+	pid_t pid = live_run(&live, write_and_fail, wanted_file());
+	struct tally t = tally_of(pid, NULL);
+
+	(void)state;
+	assert_int_equal(t.told, 20);
+	assert_int_equal(t.repeated, 0);
+}
+
+static int open_then_exec(void *arg)
+{
+	if (open_again_and_again(arg))
+		return 1;
+	execl("/bin/sh", "sh", "-c", "exec sleep 0", (char *)NULL);
+	return 2;
+}
+
+static void a_new_image_ends_the_windows_of_the_one_before(void **state)
+{
+	pid_t pid = live_run(&live, open_then_exec, wanted_file());
+	struct tally t = tally_of(pid, "nj-wanted");
+	const struct seen *exec = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *repeat = NULL;
+	size_t from = 0;
+
+	(void)state;
+	assert_int_equal(t.repeated, ROUNDS - 1);
+	do
+		repeat = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+	while (repeat && repeat->event.repeats == 0);
+	assert_non_null(exec);
+	assert_non_null(repeat);
+	assert_true(repeat->event.seq < exec->event.seq);
+	assert_int_not_equal(repeat->process.exec_id, exec->process.exec_id);
+}
+
+static int open_until_killed(void *arg)
+{
+	stay_here();
+	for (;;)
+		(void)open_once(arg, O_RDONLY);
+	return 0;
+}
+
+static uint64_t await_windows(pid_t pid, uint64_t wanted)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+	struct tally t;
+
+	do {
+		live_pump(&live, 100);
+		t = tally_of(pid, NULL);
+	} while (t.windows < wanted && clock_monotonic_ns() < deadline);
+	return t.windows;
+}
+
+static void end(struct actor *a)
+{
+	(void)kill(a->pid, SIGKILL);
+	(void)waitpid(a->pid, NULL, 0);
+	(void)live_await(&live, EVENT_KIND_EXIT, a->pid);
+}
+
+static void set_window(uint64_t ns)
+{
+	live_next(&live)->repeat_window_ns = ns;
+	live_switch(&live);
+}
+
+static void a_window_that_is_over_is_told_while_the_act_goes_on(void **state)
+{
+	struct actor a = live_actor(&live, open_until_killed, wanted_file());
+	uint64_t told;
+
+	(void)state;
+	set_window(100 * NS_PER_MS);
+	live_go(&a);
+	assert_true(await_windows(a.pid, 3) >= 3);
+	end(&a);
+	/* The act is told anew with each. */
+	told = tally_of(a.pid, NULL).told;
+	assert_true(told >= 3);
+}
+
+static int open_and_rest(void *arg)
+{
+	stay_here();
+	for (int i = 0; i < 3; i++)
+		(void)open_once(arg, O_RDONLY);
+	(void)pause();
+	return 0;
+}
+
+static void a_window_that_is_over_is_told_though_the_act_does_not_come_again(void **state)
+{
+	struct actor a = live_actor(&live, open_and_rest, wanted_file());
+
+	(void)state;
+	set_window(100 * NS_PER_MS);
+	live_go(&a);
+	assert_int_equal(await_windows(a.pid, 1), 1);
+	assert_int_equal(tally_of(a.pid, NULL).repeated, 2);
+	end(&a);
+	assert_int_equal(tally_of(a.pid, NULL).repeated, 2);
+}
+
+static void a_new_policy_ends_windows_and_hears_of_each_act_anew(void **state)
+{
+	struct actor a = live_actor(&live, open_until_killed, wanted_file());
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+
+	(void)state;
+	live_go(&a);
+	(void)live_await(&live, EVENT_KIND_OPEN, a.pid);
+	assert_int_equal(tally_of(a.pid, NULL).told, 1);
+	live_next(&live)->generation = 7;
+	live_switch(&live);
+	while (tally_of(a.pid, NULL).told < 2 && clock_monotonic_ns() < deadline)
+		live_pump(&live, 100);
+	assert_int_equal(tally_of(a.pid, NULL).told, 2);
+	assert_true(await_windows(a.pid, 1) >= 1);
+	end(&a);
+}
+
+static void a_class_of_which_each_is_needed_is_never_summed_up(void **state)
+{
+	struct tally t;
+	pid_t pid;
+
+	(void)state;
+	live_next(&live)->each = 1U << NJ_CLASS_FILE;
+	live_switch(&live);
+	pid = live_run(&live, open_again_and_again, wanted_file());
+	t = tally_of(pid, NULL);
+	assert_int_equal(t.told, ROUNDS);
+	assert_int_equal(t.repeated, 0);
+}
+
+#define MANY 3200
+
+/* More acts than a CPU has slots: they push each other out, and the kernel tells of those that go. The
+ * same one comes twice in a row, so that there is something to tell. */
+static int open_many(void *arg)
+{
+	static const int flags[] = {O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_SYNC};
+	char path[300];
+
+	(void)arg;
+	stay_here();
+	for (int i = 0; i < 2 * MANY; i++) {
+		int how = O_RDONLY, len = snprintf(path, sizeof(path), "%s/", dir);
+
+		for (int bit = 0; bit < 5; bit++)
+			how |= i / 2 >> bit & 1 ? flags[bit] : 0;
+		for (int dots = i / 2 / 32; dots > 0; dots--)
+			len += snprintf(path + len, sizeof(path) - (size_t)len, "./");
+		(void)snprintf(path + len, sizeof(path) - (size_t)len, "nj-wanted");
+		if (open_once(path, how) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void acts_that_push_each_other_out_are_all_told(void **state)
+{
+	pid_t pid = live_run(&live, open_many, NULL);
+	struct tally t = tally_of(pid, NULL);
+
+	(void)state;
+	assert_int_equal(t.told, MANY);
+	assert_int_equal(t.repeated, MANY);
+}
+
+static int set_up(void **state)
+{
+	char path[96];
+
+	(void)state;
+	if (!dir[0] || strstr(dir, "XXXXXX")) {
+		if (!mkdtemp(dir) || chdir(dir) < 0 || mkdir("sub", 0700) < 0)
+			return -1;
+		(void)snprintf(path, sizeof(path), "%s/nj-wanted", dir);
+		(void)close(creat(path, 0600));
+		(void)close(creat("sub/nj-wanted", 0600));
+	}
+	live_start(&live, NULL, 0);
+	live_next(&live)->each = 0;
+	live_switch(&live);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	live_stop(&live);
+	return 0;
+}
+
+static int remove_files(void **state)
+{
+	(void)state;
+	(void)unlink("nj-wanted");
+	(void)unlink("sub/nj-wanted");
+	(void)rmdir("sub");
+	return chdir("/") < 0 || rmdir(dir) < 0;
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_comes_again_is_told_once_and_counted_until_the_process_ends),
+		T(acts_that_differ_in_anything_are_not_the_same),
+		T(writes_and_failures_are_each_told),
+		T(a_new_image_ends_the_windows_of_the_one_before),
+		T(a_window_that_is_over_is_told_while_the_act_goes_on),
+		T(a_window_that_is_over_is_told_though_the_act_does_not_come_again),
+		T(a_new_policy_ends_windows_and_hears_of_each_act_anew),
+		T(a_class_of_which_each_is_needed_is_never_summed_up),
+		T(acts_that_push_each_other_out_are_all_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, remove_files);
+}
