@@ -268,11 +268,11 @@ static void say_cpus(struct agent *a)
 	for (int cpu = 0; capture_counts(a->capture, cpu, &counts) == 0; cpu++)
 		for (int class = 0; class < NJ_CLASS_MAX; class++)
 			if (counts.lost[class])
-				buf_printf(&text, " cpu=%d class=%s lost=%llu", cpu,
+				buf_printf(&text, "%scpu=%d class=%s lost=%llu", text.len ? " " : "", cpu,
 					   event_class_name((enum nj_class)class),
 					   (unsigned long long)counts.lost[class]);
 	if (text.len > 0)
-		log_limited(LOG_LEVEL_WARNING, "rings were full, since the start:%s", buf_text(&text));
+		log_limited(LOG_LEVEL_WARNING, "rings were full, since the start: %s", buf_text(&text));
 }
 
 /* Acts that are neither here nor counted as lost would be a mistake of ours. */

@@ -537,11 +537,16 @@ uint16_t decode_split(struct bytes area, struct bytes *ret_pieces, uint16_t max,
 
 enum nj_class decode_class_of(struct bytes record)
 {
+	struct nj_packet packet;
 	struct nj_act act;
 
 	if (record.len < sizeof(act.head))
 		return NJ_CLASS_PROCESS;
 	memcpy(&act.head, record.data, sizeof(act.head));
+	if (act.head.type == NJ_PACKET && record.len >= sizeof(packet)) {
+		memcpy(&packet, record.data, sizeof(packet));
+		return event_class_of(packet.kind, NULL, 0);
+	}
 	if (act.head.type == NJ_ACT && record.len >= sizeof(act)) {
 		memcpy(&act, record.data, sizeof(act));
 		return event_class_of(act.kind, NULL, 0);

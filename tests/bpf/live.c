@@ -76,6 +76,7 @@ static void start(struct live *l, struct capture_config config)
 	l->tree_size = 0;
 	l->last_seq = 0;
 	l->gap = false;
+	memset(l->others, 0, sizeof(l->others));
 }
 
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
@@ -199,8 +200,10 @@ static void on_event(void *ctx, const struct event *event)
 
 	l->gap |= event->seq != l->last_seq + 1;
 	l->last_seq = event->seq;
-	if (!in_tree(l, event->process->pid))
+	if (!in_tree(l, event->process->pid)) {
+		l->others[event->kind]++;
 		return;
+	}
 	if (event->child && l->tree_size < sizeof(l->tree) / sizeof(l->tree[0]))
 		l->tree[l->tree_size++] = (pid_t)event->child->pid;
 	if (l->count < LIVE_SEEN_MAX)

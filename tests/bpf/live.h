@@ -47,6 +47,7 @@ struct live {
 	size_t count;
 	uint64_t last_seq;
 	bool gap;
+	uint64_t others[EVENT_KIND_MAX]; /* events of everybody else, by kind */
 	pid_t tree[256]; /* actors and their descendants: only their events are kept */
 	size_t tree_size;
 };
