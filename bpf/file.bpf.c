@@ -10,13 +10,15 @@
 #define AT_FDCWD	     -100
 #define O_WRONLY_CREAT_TRUNC 01101
 
-/* Wanted whatever its path is. */
-static __always_inline bool wanted_by_name(struct file *file, __u32 flags)
+/* Two loads and a bit: what most opens end at. */
+static __always_inline bool may_be_wanted(const unsigned char *name, __u32 len, __u32 flags)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	char first = 0;
 
-	return filter_flags(flags) || filter_name((__u64)BPF_CORE_READ(dentry, d_name.name),
-						  BPF_CORE_READ(dentry, d_name.len));
+	if (filter_flags(flags) || filter_has_paths())
+		return true;
+	bpf_probe_read_kernel(&first, 1, name);
+	return !should_drop_name(len, first);
 }
 
 static __always_inline bool wanted_by_path(int resolved)
@@ -92,24 +94,28 @@ static __noinline int opened(__s64 result, __u64 raw, int dirfd, __u32 flags)
 	const struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(result);
+	const unsigned char *name;
+	struct dentry *dentry;
 	struct nj_open *open;
+	__u32 len, name_len;
 	int kind, resolved;
-	bool wanted;
-	__u32 len;
 
 	if (!s)
 		return 0;
 	if (!file)
 		return open_failed(result, raw, dirfd, flags);
 	kind = fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK);
-	wanted = kind != NJ_EP_NONE || wanted_by_name(file, flags);
-	if (!wanted && !filter_has_paths())
+	dentry = BPF_CORE_READ(file, f_path.dentry);
+	name = BPF_CORE_READ(dentry, d_name.name);
+	name_len = BPF_CORE_READ(dentry, d_name.len);
+	if (kind == NJ_EP_NONE && !may_be_wanted(name, name_len, flags))
 		return 0;
 	len = read_raw(s, raw);
 	if (opened_again(s, file, len, flags))
 		return 0;
 	resolved = path_of(&file->f_path, task->fs, SCRATCH_HOOK);
-	if (!wanted && !wanted_by_path(resolved))
+	if (kind == NJ_EP_NONE && !filter_flags(flags) && !filter_name((__u64)name, name_len) &&
+	    !wanted_by_path(resolved))
 		return novelty_unwanted();
 	open = begin_open(s, result, dirfd, flags);
 	path_file_info(file, &open->file);

@@ -125,27 +125,48 @@ static int do_stream(void *arg)
 	return 0;
 }
 
+/* What a row asks of the policy besides the named file. */
+enum ask { EACH, SUMMED_UP, BELOW_A_PATH, BY_WORKLOAD };
+
 static const struct {
 	const char *load;
 	const char *program;
 	live_act act;
 	const char *arg;
+	enum ask ask;
 } rows[] = {
-	{"getppid (not wanted)", "syscall_exit", do_getppid, NULL},
-	{"open /etc/passwd (not reported)", "syscall_exit", do_open, "/etc/passwd"},
-	{"open of a missing file (not reported)", "syscall_exit", do_open, "/nonexistent/name"},
-	{"open of a named file (reported)", "syscall_exit", do_open, "/usr/share/doc/bash/copyright"},
-	{"fork", "process_fork", do_exec, NULL},
-	{"exec", "process_exec", do_exec, NULL},
-	{"exit", "process_exit", do_exec, NULL},
-	{"refused connect (two states)", "tcp_state", do_connect, NULL},
-	{"datagrams (one reported, the rest counted)", "syscall_exit", do_datagrams, NULL},
-	{"send and recv on a stream (not reported)", "syscall_exit", do_stream, NULL},
-	{"packets of datagrams (not reported)", "egress", do_datagrams, NULL},
-	{"packets of a stream (not reported)", "egress", do_stream, NULL},
+	{"getppid (not wanted)", "syscall_exit", do_getppid, NULL, EACH},
+	{"open /etc/passwd (not reported)", "syscall_exit", do_open, "/etc/passwd", EACH},
+	{"open of a missing file (not reported)", "syscall_exit", do_open, "/nonexistent/name", EACH},
+	{"open of a named file (reported)", "syscall_exit", do_open, "/usr/share/doc/bash/copyright", EACH},
+	{"the same again (counted)", "syscall_exit", do_open, "/usr/share/doc/bash/copyright", SUMMED_UP},
+	{"open beside a wanted path (remembered)", "syscall_exit", do_open, "/etc/passwd", BELOW_A_PATH},
+	{"not reported, with a map of workloads", "syscall_exit", do_open, "/etc/passwd", BY_WORKLOAD},
+	{"fork", "process_fork", do_exec, NULL, EACH},
+	{"exec", "process_exec", do_exec, NULL, EACH},
+	{"exit", "process_exit", do_exec, NULL, EACH},
+	{"refused connect (two states)", "tcp_state", do_connect, NULL, EACH},
+	{"datagrams (one reported, the rest counted)", "syscall_exit", do_datagrams, NULL, EACH},
+	{"send and recv on a stream (not reported)", "syscall_exit", do_stream, NULL, EACH},
+	{"packets of datagrams (not reported)", "egress", do_datagrams, NULL, EACH},
+	{"packets of a stream (not reported)", "egress", do_stream, NULL, EACH},
 	{"packets that ask (reported)", "egress", do_datagrams,
-	 "\x12\x34\x01\0\0\x01\0\0\0\0\0\0\2nj\7example\4test\0\0\1\0\1"},
+	 "\x12\x34\x01\0\0\x01\0\0\0\0\0\0\2nj\7example\4test\0\0\1\0\1", EACH},
 };
+
+static void ask_for(struct live *l, enum ask ask)
+{
+	static const char *const prefixes[] = {"/nonexistent", NULL};
+	static const struct uplink_workload all = {.cgroup = "/", .classes = UINT32_MAX};
+	struct uplink_policy *next = live_next(l);
+
+	next->each = ask == EACH ? (uint32_t)POLICY_ALL : 0;
+	next->open_prefixes = prefixes;
+	next->open_prefix_count = ask == BELOW_A_PATH;
+	next->workloads = &all;
+	next->workload_count = ask == BY_WORKLOAD;
+	live_switch(l);
+}
 
 int main(void)
 {
@@ -159,6 +180,7 @@ int main(void)
 		int fd;
 
 		live_start(&l, names, 0);
+		ask_for(&l, rows[i].ask);
 		fd = program_fd(rows[i].program);
 		a = live_actor(&l, rows[i].act, (void *)(uintptr_t)rows[i].arg);
 		before = read_cost(fd);

@@ -303,10 +303,15 @@ static void acts_that_push_each_other_out_are_all_told(void **state)
 {
 	pid_t pid = live_run(&live, open_many, NULL);
 	struct tally t = tally_of(pid, NULL);
+	struct nj_counts counts;
 
 	(void)state;
-	assert_int_equal(t.told, MANY);
-	assert_int_equal(t.repeated, MANY);
+	assert_int_equal(capture_counts(live.capture, -1, &counts), 0);
+	/* An act after one whose record found no room is told itself. */
+	assert_int_equal(t.told + t.repeated + counts.lost[NJ_CLASS_FILE], 2 * MANY);
+	assert_true(t.told + counts.lost[NJ_CLASS_FILE] >= MANY);
+	assert_true(t.repeated + counts.lost[NJ_CLASS_FILE] >= MANY);
+	assert_true(t.repeated > 0);
 }
 
 static int set_up(void **state)
