@@ -125,7 +125,7 @@ static void every_class_is_covered_on_this_kernel(void **state)
 	for (uint32_t i = 0; i < count; i++) {
 		assert_string_equal(rows[i].state, "full");
 		assert_string_equal(rows[i].reason, "");
-		assert_non_null(strstr(rows[i].provider, "tp_btf/"));
+		assert_true(rows[i].provider[0] != '\0');
 	}
 	live_stop(&live);
 }
