@@ -85,6 +85,31 @@ static void on_need_epoch(void *ctx, struct node *node)
 		intake_need_epoch(c->intake, node);
 }
 
+/* A detection thread. */
+static void on_unnamed(void *ctx, const struct node_ref *node, const struct container_def *container)
+{
+	const struct naming_node where = {.cluster = node->cluster, .node = node->node, .boot_id = node->boot_id};
+
+	kube_ask(((struct collector *)ctx)->kube, &where, container->container_id, container->pod_uid);
+}
+
+/* The thread that watches the cluster. */
+static int on_named(void *ctx, const struct naming_node *where, const Nightjar__V1__ContainerMetadata *metadata)
+{
+	const struct node_ref node = {.cluster = where->cluster, .node = where->node, .boot_id = where->boot_id};
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	_cleanup_buf_ struct buf out = {0};
+	uint8_t *room;
+
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_METADATA;
+	message.metadata = (Nightjar__V1__ContainerMetadata *)(uintptr_t)metadata;
+	room = buf_extend(&out, nightjar__v1__agent_message__get_packed_size(&message));
+	if (!room)
+		return buf_error(&out);
+	(void)nightjar__v1__agent_message__pack(&message, room);
+	return intake_metadata(((struct collector *)ctx)->intake, &node, buf_bytes(&out), clock_wall_ns());
+}
+
 static void on_synced(void *ctx, uint64_t position)
 {
 	intake_synced(((struct collector *)ctx)->intake, position);
@@ -92,7 +117,11 @@ static void on_synced(void *ctx, uint64_t position)
 
 static void on_rotated(void *ctx)
 {
-	intake_rotated(((struct collector *)ctx)->intake);
+	struct collector *c = (struct collector *)ctx;
+
+	intake_rotated(c->intake);
+	if (c->kube)
+		kube_again(c->kube);
 }
 
 static bool is_ready(void *ctx)
@@ -142,6 +171,30 @@ static int build_delivery(struct collector *c, struct err *e)
 	return deliver_new(&config, &c->deliver, e);
 }
 
+static struct apiclient_config api_of(const struct options *o)
+{
+	return (struct apiclient_config){.server = o->kubernetes_server,
+					 .token_file = o->kubernetes_token_file,
+					 .ca_file = o->kubernetes_ca_file};
+}
+
+/* Before detection, which asks it; the watch begins when there is a stream to put the answers into. */
+static int build_kube(struct collector *c, struct err *e)
+{
+	const struct kube_config config = {.api = api_of(c->o),
+					   .pods = (uint32_t)c->o->kubernetes_pods,
+					   .metrics = c->metrics,
+					   .tell = on_named,
+					   .ctx = c};
+
+	return collector_options_kubernetes(c->o) ? kube_new(&config, &c->kube, e) : 0;
+}
+
+static int start_kube(struct collector *c, struct err *e)
+{
+	return c->kube ? kube_start(c->kube, e) : 0;
+}
+
 static int build_detection(struct collector *c, struct err *e)
 {
 	const struct options *o = c->o;
@@ -154,6 +207,7 @@ static int build_detection(struct collector *c, struct err *e)
 		.alert = on_alert,
 		.room_again = on_room_again,
 		.need_epoch = on_need_epoch,
+		.unnamed = c->kube ? on_unnamed : NULL,
 		.ctx = c,
 	};
 	int r = 0;
@@ -252,13 +306,6 @@ static int build_services(struct collector *c, struct err *e)
 	return c->o->http_listen[0] ? http_new(&http, &c->http, e) : 0;
 }
 
-static struct apiclient_config api_of(const struct options *o)
-{
-	return (struct apiclient_config){.server = o->kubernetes_server,
-					 .token_file = o->kubernetes_token_file,
-					 .ca_file = o->kubernetes_ca_file};
-}
-
 static int build_enrolment(struct collector *c, struct err *e)
 {
 	const struct options *o = c->o;
@@ -305,8 +352,8 @@ static int build_listener(struct collector *c, struct err *e)
 int collector_new(const struct options *o, struct collector **ret_collector, struct err *e)
 {
 	static int (*const steps[])(struct collector * c, struct err * e) = {
-		build_files,  build_delivery, build_detection, build_policy,
-		build_ingest, build_services, build_enrolment, build_listener,
+		build_files,  build_delivery, build_kube,     build_detection, build_policy,
+		build_ingest, start_kube,     build_services, build_enrolment, build_listener,
 	};
 	struct collector *c = calloc(1, sizeof(*c));
 	size_t i;
@@ -424,6 +471,8 @@ int collector_drain(struct collector *c)
 		health_set(c->health, false);
 	if (c->listen)
 		listen_stop(c->listen, STOP_MS);
+	if (c->kube)
+		kube_stop(c->kube);
 	if (c->journal)
 		journal_stop(c->journal);
 	if (c->workers)
@@ -448,6 +497,7 @@ void collector_free(struct collector *c)
 	health_free(c->health);
 	sessions_free(c->sessions);
 	workers_free(c->workers);
+	kube_free(c->kube);
 	intake_free(c->intake);
 	journal_close(c->journal);
 	nodes_free(c->nodes);

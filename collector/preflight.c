@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector/kube/apiclient.h"
 #include "common/cleanup.h"
 #include "common/tls.h"
 
@@ -59,6 +60,21 @@ static int check_enrolment(const struct options *o, struct err *e)
 	return r < 0 ? err_set(e, r, "%s; mend enroll.ca_key, or leave enroll.listen out", why.text) : 0;
 }
 
+static int check_kubernetes(const struct options *o, struct err *e)
+{
+	const struct apiclient_config config = {.server = o->kubernetes_server,
+						.token_file = o->kubernetes_token_file,
+						.ca_file = o->kubernetes_ca_file};
+	struct apiclient *client = NULL;
+	int r;
+
+	if (!o->kubernetes_enabled || !collector_options_kubernetes(o))
+		return 0;
+	r = apiclient_new(&config, &client, e);
+	apiclient_free(client);
+	return r;
+}
+
 /* The directory, or the one in which it will be made. */
 static int check_data_dir(const struct options *o, struct err *e)
 {
@@ -90,5 +106,7 @@ int preflight_check(const struct options *o, uint64_t now_wall_ns, struct err *e
 		r = check_certificates(o, now_wall_ns, e);
 	if (r == 0)
 		r = check_enrolment(o, e);
+	if (r == 0)
+		r = check_kubernetes(o, e);
 	return r == 0 ? check_data_dir(o, e) : r;
 }

@@ -294,6 +294,21 @@ void recorder_hello(struct recorder *r, const struct node_ref *node, uint64_t re
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
+void recorder_metadata(struct recorder *r, const struct node_ref *node, uint64_t received_ns,
+		       struct bytes message)
+{
+	const struct recording_entry entry = entry_of(node, received_ns, message);
+	struct recorded_node *n;
+
+	(void)pthread_mutex_lock(&r->lock);
+	n = find(r, node);
+	if (n && n->encoder) {
+		enter_frame(r, n, node, received_ns);
+		write_entry(r, &entry);
+	}
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
 void recorder_advance(struct recorder *r, uint64_t wall_ns)
 {
 	const struct recording_entry entry = {.kind = RECORDING_ADVANCE, .advance_ns = wall_ns};

@@ -21,6 +21,9 @@ int recorder_new(const char *path, uint64_t max_bytes, struct metrics *metrics,
 void recorder_hello(struct recorder *r, const struct node_ref *node, uint64_t received_ns,
 		    struct bytes message);
 void recorder_batch(struct recorder *r, const struct stage1_batch *batch);
+/* An AgentMessage with the metadata of a container. */
+void recorder_metadata(struct recorder *r, const struct node_ref *node, uint64_t received_ns,
+		       struct bytes message);
 void recorder_advance(struct recorder *r, uint64_t wall_ns);
 /* Writes what is there, so that a quiet recording is never far behind. */
 void recorder_flush(struct recorder *r);

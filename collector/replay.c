@@ -50,6 +50,14 @@ static void on_observation(void *ctx, const struct observation *observation)
 	stage2_feed(r->stage2, stage2_shard(observation->key), observation);
 }
 
+/* What the live collector was told then is in the recording. */
+static void on_unnamed(void *ctx, const struct node_ref *node, const struct container_def *container)
+{
+	(void)ctx;
+	(void)node;
+	(void)container;
+}
+
 static void decoder_gone(void *ctx, const void *key, void *record)
 {
 	(void)ctx;
@@ -87,8 +95,8 @@ static void feed(struct replay *r, const struct recording_entry *entry)
 
 	arena_reset(r->arena);
 	result = wire_peek_batch(entry->message, r->arena, &head);
-	if (result == -ENOMSG) { /* a Hello */
-		stage1_hello(r->stage1, stage1_shard(entry->cluster, entry->node), &fed.node,
+	if (result == -ENOMSG) { /* a Hello, or metadata */
+		stage1_control(r->stage1, stage1_shard(entry->cluster, entry->node), &fed.node,
 			     entry->received_ns, entry->message);
 		return;
 	}
@@ -134,7 +142,8 @@ static int build(struct replay *r, const struct options *o, struct err *e)
 					    .record_size = sizeof(struct wire_decoder *),
 					    .capacity = NODES_MAX,
 					    .gone = decoder_gone};
-	const struct stage1_out out = {.alert = on_alert, .observe = on_observation, .ctx = r};
+	const struct stage1_out out = {
+		.alert = on_alert, .observe = on_observation, .unnamed = on_unnamed, .ctx = r};
 
 	collector_options_detect(o, &r->detect);
 	r->metrics = metrics_new();

@@ -9,6 +9,7 @@
 
 #include "collector/detect/detect.h"
 #include "collector/entity/entities.h"
+#include "collector/kube/join.h"
 #include "collector/node_health.h"
 
 #define DETECTORS_MAX 32U
@@ -30,10 +31,15 @@ static const char *const evicted_labels[EVICTED_STATES] = {
 	[EVICTED_SCAN_TARGETS] = "table=\"scan_targets\"",
 	[EVICTED_FINDINGS] = "table=\"credential_findings\"",
 	[EVICTED_HEALTH] = "table=\"health_findings\"",
+	[EVICTED_JOINS] = "table=\"incomplete_alerts\"",
 };
 
 struct shard {
+	struct stage1 *all;
 	struct entities *entities;
+	struct join *join;
+	struct stage1_out out;	       /* of the detectors: through join */
+	const struct node_state *node; /* whose batch is fed */
 	struct node_health *health;
 	void *states[DETECTORS_MAX];
 	struct evicted evicted; /* as counted so far */
@@ -70,13 +76,32 @@ static void shard_free(struct shard *shard)
 		free(shard->states[i]);
 	}
 	entities_free(shard->entities);
+	join_free(shard->join);
 	node_health_free(shard->health);
 	free(shard);
 }
 
 DEFINE_CLEANUP(struct shard *, shard_free)
 
-static struct shard *shard_new(const struct stage1 *s)
+static void on_alert(void *ctx, struct alert *a)
+{
+	struct shard *shard = (struct shard *)ctx;
+	const struct stage1_out *out = &shard->all->out;
+	const struct workload *w = NULL;
+
+	if (a->msg.container)
+		w = workload_of_container(shard->entities, shard->node->id, a->msg.container->id);
+	join_alert(shard->join, w, out->unnamed != NULL, a, out);
+}
+
+static void on_observation(void *ctx, const struct observation *observation)
+{
+	const struct stage1_out *out = &((struct shard *)ctx)->all->out;
+
+	out->observe(out->ctx, observation);
+}
+
+static struct shard *shard_new(struct stage1 *s)
 {
 	_cleanup_(shard_freep) struct shard *shard = calloc(1, sizeof(*shard));
 	const struct detector *const *registry = detect_registry();
@@ -84,8 +109,12 @@ static struct shard *shard_new(const struct stage1 *s)
 	if (!shard || !(shard->entities = entities_new()))
 		return NULL;
 	shard->health = node_health_new(&s->options, &s->out);
-	if (!shard->health)
+	shard->join = join_new();
+	if (!shard->health || !shard->join)
 		return NULL;
+	shard->all = s;
+	shard->out = (struct stage1_out){
+		.alert = on_alert, .observe = s->out.observe ? on_observation : NULL, .ctx = shard};
 	for (size_t i = 0; registry[i]; i++) {
 		void *state = registry[i]->state_size ? calloc(1, registry[i]->state_size) : NULL;
 
@@ -145,7 +174,7 @@ static void feed_event(const struct turn *turn, const struct event *event)
 	struct detect_context ctx = {
 		.entities = turn->shard->entities,
 		.options = &turn->s->options,
-		.out = &turn->s->out,
+		.out = &turn->shard->out,
 		.node = turn->node,
 		.event = event,
 		.wall_ns = (uint64_t)((int64_t)event->time_ns + turn->node->wall_offset_ns),
@@ -159,6 +188,27 @@ static void feed_event(const struct turn *turn, const struct event *event)
 	entities_after(ctx.entities, turn->node->id, ctx.process, event);
 }
 
+/* The containers that a batch defines or completes. */
+static void note_containers(const struct turn *turn)
+{
+	const struct wire_batch *batch = turn->batch->batch;
+	const struct stage1_out *out = &turn->s->out;
+
+	for (uint32_t i = 0; i < batch->container_count; i++) {
+		const struct container_def *def = batch->containers[i];
+		const struct workload *w;
+
+		if (!def->container_id[0])
+			continue;
+		workload_complete(turn->shard->entities, turn->node->id, def);
+		w = workload_of_container(turn->shard->entities, turn->node->id, def->container_id);
+		if (w)
+			join_names(turn->shard->join, w, out->unnamed != NULL, turn->batch->received_ns, out);
+		if (out->unnamed && !(w && w->named))
+			out->unnamed(out->ctx, &turn->batch->node, def);
+	}
+}
+
 static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 {
 	const struct detector *const *registry = detect_registry();
@@ -169,6 +219,7 @@ static void count(struct stage1 *s, struct shard *shard, uint32_t events)
 		if (registry[i]->evicted)
 			registry[i]->evicted(shard->states[i], &stats.evicted);
 	stats.evicted.of[EVICTED_HEALTH] = node_health_evicted(shard->health);
+	stats.evicted.of[EVICTED_JOINS] = join_evicted(shard->join);
 	metric_add(s->events, events);
 	for (size_t i = 0; i < EVICTED_STATES; i++)
 		metric_add(s->evicted[i], stats.evicted.of[i] - shard->evicted.of[i]);
@@ -197,16 +248,28 @@ void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *ba
 	}
 	node = entities_node(turn.shard->entities, &batch->node);
 	node->wall_offset_ns = batch->batch->head.wall_offset_ns;
-	turn.node = node;
-	for (uint32_t i = 0; i < batch->batch->container_count; i++)
-		workload_complete(turn.shard->entities, node->id, batch->batch->containers[i]);
+	turn.node = turn.shard->node = node;
+	note_containers(&turn);
 	for (uint32_t i = 0; i < batch->batch->event_count; i++)
 		feed_event(&turn, &batch->batch->events[i]);
 	node_health_batch(turn.shard->health, batch);
 	count(s, turn.shard, batch->batch->event_count);
 }
 
-void stage1_hello(struct stage1 *s, uint32_t shard, const struct node_ref *node,
+static void take_metadata(struct shard *own, const struct node_ref *ref, uint64_t received_ns,
+			  const Nightjar__V1__ContainerMetadata *m)
+{
+	const struct stage1_out *out = &own->all->out;
+	const struct node_state *node = entities_node(own->entities, ref);
+	struct workload *w = workload_of_container(own->entities, node->id, m->container_id);
+
+	if (!w)
+		return; /* evicted: it is asked for again when it is defined again */
+	workload_name(w, m);
+	join_names(own->join, w, out->unnamed != NULL, received_ns, out);
+}
+
+void stage1_control(struct stage1 *s, uint32_t shard, const struct node_ref *node,
 		  uint64_t received_ns, struct bytes message)
 {
 	Nightjar__V1__AgentMessage *said =
@@ -215,5 +278,7 @@ void stage1_hello(struct stage1 *s, uint32_t shard, const struct node_ref *node,
 
 	if (own && said && said->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HELLO)
 		node_health_hello(own->health, node, received_ns, said->hello);
+	if (own && said && said->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_METADATA)
+		take_metadata(own, node, received_ns, said->metadata);
 	nightjar__v1__agent_message__free_unpacked(said, NULL);
 }

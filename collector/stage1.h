@@ -31,10 +31,15 @@ struct stage1_batch {
 
 struct observation; /* collector/stage2.h */
 
+struct container_def; /* common/event.h */
+
 /* Called from within stage1_feed, on its thread. alert: ownership passes. observe: copied. */
 struct stage1_out {
 	void (*alert)(void *ctx, struct alert *alert);
 	void (*observe)(void *ctx, const struct observation *observation);
+	/* A container whose names only the Kubernetes API has: again with each definition, until they
+	 * come in through stage1_control. NULL: there is no such API, alerts do not wait for it. */
+	void (*unnamed)(void *ctx, const struct node_ref *node, const struct container_def *container);
 	void *ctx;
 };
 
@@ -47,8 +52,8 @@ struct stage1 *stage1_new(const struct detect_options *options, const struct sta
 void stage1_free(struct stage1 *s);		    /* NULL allowed */
 uint32_t stage1_shard(const char *cluster, const char *node);
 void stage1_feed(struct stage1 *s, uint32_t shard, const struct stage1_batch *batch);
-/* What a node says of itself: an AgentMessage with a Hello, as intake keeps it. Anything else is
- * let pass. received_ns decides when its alerts have happened: it is a part of the recorded stream.
+/* What comes beside events, as an AgentMessage: what a node says of itself in a Hello, as intake
+ * keeps it, or the metadata of a container of it. Anything else is let pass. received_ns decides when its alerts have happened: it is a part of the recorded stream.
  */
-void stage1_hello(struct stage1 *s, uint32_t shard, const struct node_ref *node,
+void stage1_control(struct stage1 *s, uint32_t shard, const struct node_ref *node,
 		  uint64_t received_ns, struct bytes message);

@@ -314,13 +314,34 @@ static void ancestry(struct alert *a, const struct detect_context *ctx, const st
 	}
 }
 
-static void place(struct alert *a, const struct workload *w)
+static void take_labels(struct alert *a, const struct workload *w)
+{
+	const char *at = w->labels;
+
+	a->msg.n_labels = 0;
+	a->msg.labels = w->label_count ? arena_alloc(a->arena, w->label_count * sizeof(*a->msg.labels)) : NULL;
+	for (uint32_t i = 0; a->msg.labels && i < w->label_count; i++) {
+		Nightjar__V1__Alert__LabelsEntry *entry = arena_alloc(a->arena, sizeof(*entry));
+
+		if (!entry)
+			return;
+		nightjar__v1__alert__labels_entry__init(entry);
+		entry->key = keep(a, at);
+		at += strlen(at) + 1;
+		entry->value = keep(a, at);
+		at += strlen(at) + 1;
+		a->msg.labels[a->msg.n_labels++] = entry;
+	}
+}
+
+void verdict_workload(struct alert *a, const struct workload *w)
 {
 	Nightjar__V1__Container *container;
 
-	if (!w)
-		return;
 	verdict_place(a, w->namespace, w->workload, w->pod);
+	a->msg.workload_kind = keep(a, w->workload_kind);
+	a->msg.service_account = keep(a, w->service_account);
+	take_labels(a, w);
 	if (w->host)
 		return;
 	container = arena_alloc(a->arena, sizeof(*container));
@@ -346,10 +367,13 @@ struct alert *verdict_of(const struct detector *detector, const struct detect_co
 		.exec_id = p->exec_id,
 	};
 	struct alert *a = verdict_new(detector, &event);
+	const struct workload *w;
 
 	if (!a)
 		return NULL;
 	ancestry(a, ctx, p);
-	place(a, workload_find(ctx->entities, p->container));
+	w = workload_find(ctx->entities, p->container);
+	if (w)
+		verdict_workload(a, w);
 	return a;
 }

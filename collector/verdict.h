@@ -39,6 +39,9 @@ void verdict_grade(struct alert *a, const char *severity, double score);
 void verdict_techniques(struct alert *a, const char *const *techniques);
 void verdict_remote(struct alert *a, const char *ip, uint32_t port);
 void verdict_place(struct alert *a, const char *namespace, const char *workload, const char *pod);
+struct workload; /* collector/entity/workload.h */
+/* Where it happened: names, container, labels; in place of what was there. */
+void verdict_workload(struct alert *a, const struct workload *w);
 void verdict_output(struct alert *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_evidence(struct alert *a, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -210,15 +210,18 @@ static void feed(struct workers *w, uint32_t shard, const struct intake_item *it
 				  (uint64_t)batch->head.wall_offset_ns);
 }
 
-static void introduce(struct workers *w, const struct intake_item *item)
+/* A Hello or the metadata of a container. */
+static void control(struct workers *w, const struct intake_item *item)
 {
 	const struct node_ref node = {
 		.cluster = item->node->cluster, .node = item->node->name, .boot_id = item->boot_id};
 	const struct bytes message = bytes_of(item->message, item->len);
 
-	if (w->config.recorder)
+	if (w->config.recorder && item->kind == INTAKE_HELLO)
 		recorder_hello(w->config.recorder, &node, item->received_ns, message);
-	stage1_hello(w->stage1, stage1_shard(node.cluster, node.node), &node, item->received_ns,
+	else if (w->config.recorder)
+		recorder_metadata(w->config.recorder, &node, item->received_ns, message);
+	stage1_control(w->stage1, stage1_shard(node.cluster, node.node), &node, item->received_ns,
 		     message);
 }
 
@@ -256,8 +259,8 @@ static void *run_first(void *ctx)
 		if (item->kind == INTAKE_BATCH) {
 			work(t, item);
 			arena_reset(t->arena);
-		} else if (item->kind == INTAKE_HELLO) {
-			introduce(w, item);
+		} else if (item->kind == INTAKE_HELLO || item->kind == INTAKE_METADATA) {
+			control(w, item);
 		} else {
 			metric_add(w->heartbeats, 1);
 			note_time(w, item->node, item->wall_ns);
@@ -340,9 +343,19 @@ static void on_alert(void *ctx, struct alert *alert)
 	w->config.alert(w->config.ctx, alert);
 }
 
+static void on_unnamed(void *ctx, const struct node_ref *node, const struct container_def *container)
+{
+	struct workers *w = (struct workers *)ctx;
+
+	w->config.unnamed(w->config.ctx, node, container);
+}
+
 static int build_stages(struct workers *w)
 {
-	const struct stage1_out out = {.alert = on_alert, .observe = on_observation, .ctx = w};
+	const struct stage1_out out = {.alert = on_alert,
+				       .observe = on_observation,
+				       .unnamed = w->config.unnamed ? on_unnamed : NULL,
+				       .ctx = w};
 
 	w->watermark = watermark_new(w->config.shard_nodes * STAGE1_SHARDS, w->config.metrics);
 	w->stage1 = stage1_new(w->config.detect, &out, w->config.metrics);

@@ -23,6 +23,8 @@ struct workers_config {
 	void (*alert)(void *ctx, struct alert *alert);
 	void (*room_again)(void *ctx);
 	void (*need_epoch)(void *ctx, struct node *node);
+	/* As in stage1_out; NULL: there is no Kubernetes API. */
+	void (*unnamed)(void *ctx, const struct node_ref *node, const struct container_def *container);
 	void *ctx;
 };
 

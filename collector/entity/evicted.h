@@ -22,6 +22,7 @@ enum evicted_state {
 	EVICTED_SCAN_TARGETS, /* of a tree */
 	EVICTED_FINDINGS,     /* thefts already reported */
 	EVICTED_HEALTH,	      /* open alerts about nodes */
+	EVICTED_JOINS,	      /* alerts that waited for names */
 	EVICTED_STATES,
 };
 

@@ -86,11 +86,38 @@ static void workload_of_cgroup(struct workload *w, const char *cgroup)
 	}
 }
 
+static bool add_label(struct workload *w, size_t *used, const char *key, const char *value)
+{
+	size_t key_size = strlen(key) + 1, value_size = strlen(value) + 1;
+
+	if (*used + key_size + value_size > sizeof(w->labels))
+		return false;
+	memcpy(w->labels + *used, key, key_size);
+	memcpy(w->labels + *used + key_size, value, value_size);
+	*used += key_size + value_size;
+	w->label_count++;
+	return true;
+}
+
+static void take_labels(struct workload *w, const struct container_def *def)
+{
+	size_t used = 0;
+
+	for (uint16_t i = 0; w->label_count == i && i < def->label_count; i++)
+		if (!add_label(w, &used, def->labels[i].key, def->labels[i].value))
+			return;
+}
+
 static void fill(struct workload *w, const struct container_def *def)
 {
 	copy(w->container_id, sizeof(w->container_id), def->container_id);
-	copy(w->name, sizeof(w->name), def->name);
-	copy(w->image, sizeof(w->image), def->image);
+	if (def->name[0])
+		copy(w->name, sizeof(w->name), def->name);
+	if (def->image[0])
+		copy(w->image, sizeof(w->image), def->image);
+	take_labels(w, def);
+	if (w->named)
+		return; /* the rest is the API's to say */
 	copy(w->pod, sizeof(w->pod), def->pod);
 	copy(w->namespace, sizeof(w->namespace), def->namespace);
 	if (def->container_id[0])
@@ -131,6 +158,32 @@ struct workload *workload_seen(struct entities *en, uint32_t node, const struct 
 struct workload *workload_find(const struct entities *en, uint64_t id)
 {
 	return table_peek(en->workloads, &id);
+}
+
+struct workload *workload_of_container(const struct entities *en, uint32_t node, const char *container_id)
+{
+	const struct container_def def = {.container_id = container_id, .cgroup = ""};
+
+	return workload_find(en, id_of(node, &def));
+}
+
+void workload_name(struct workload *w, const Nightjar__V1__ContainerMetadata *m)
+{
+	size_t used = 0;
+
+	w->named = true;
+	copy(w->namespace, sizeof(w->namespace), m->namespace_);
+	copy(w->pod, sizeof(w->pod), m->pod);
+	copy(w->workload, sizeof(w->workload), m->workload);
+	copy(w->workload_kind, sizeof(w->workload_kind), m->workload_kind);
+	copy(w->service_account, sizeof(w->service_account), m->service_account);
+	if (!w->name[0])
+		copy(w->name, sizeof(w->name), m->name);
+	if (!w->image[0])
+		copy(w->image, sizeof(w->image), m->image);
+	for (size_t i = 0; w->label_count == i && i < m->n_labels; i++)
+		if (!add_label(w, &used, m->labels[i]->key, m->labels[i]->value))
+			return;
 }
 
 void workload_note_entry(struct workload *w, const struct process *p)

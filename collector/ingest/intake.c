@@ -439,6 +439,42 @@ void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__
 }
 
 /* Lock held. */
+static int take_metadata(struct intake *in, struct node *node, const struct journal_record *record)
+{
+	struct intake_item *item;
+	uint64_t position = 0;
+	int r = in->config.room(in->config.ctx, node) ? 0 : -EAGAIN;
+
+	if (r < 0)
+		return r;
+	item = intake_item_new(INTAKE_METADATA, node, record->node.boot_id, record->received_ns, record->payload);
+	if (!item)
+		return -ENOMEM;
+	r = journal_append(in->config.journal, record, &position);
+	if (r < 0)
+		intake_item_free(item);
+	else
+		in->config.submit(in->config.ctx, item);
+	return r;
+}
+
+int intake_metadata(struct intake *in, const struct node_ref *ref, struct bytes message, uint64_t received_ns)
+{
+	struct node *node = nodes_get(in->config.nodes, ref->cluster, ref->node);
+	const struct journal_record record = {
+		.type = JOURNAL_METADATA, .received_ns = received_ns, .node = *ref, .payload = message};
+	int r;
+
+	if (!node)
+		return -ENOMEM;
+	nodes_lock(in->config.nodes);
+	r = take_metadata(in, node, &record);
+	nodes_unlock(in->config.nodes);
+	node_unref(node);
+	return r;
+}
+
+/* Lock held. */
 static void forget_parked(struct intake *in, struct listen_call *call)
 {
 	struct parked **at = &in->parked, *p;
@@ -522,7 +558,10 @@ static void replay_batch(struct intake *in, struct node *node, const struct jour
 
 static void replay_item(struct intake *in, struct node *node, const struct journal_record *record)
 {
-	enum intake_kind kind = record->type == JOURNAL_BATCH ? INTAKE_BATCH : INTAKE_HELLO;
+	static const enum intake_kind kinds[] = {[JOURNAL_BATCH] = INTAKE_BATCH,
+						 [JOURNAL_METADATA] = INTAKE_METADATA,
+						 [JOURNAL_HELLO] = INTAKE_HELLO};
+	enum intake_kind kind = kinds[record->type];
 	struct intake_item *item = intake_item_new(kind, node, record->node.boot_id,
 						   record->received_ns, record->payload);
 
@@ -535,6 +574,19 @@ static void replay_item(struct intake *in, struct node *node, const struct journ
 		metric_add(in->no_memory, 1);
 }
 
+/* The node of metadata that was kept in an earlier run; a later batch gives it its place. */
+static void replay_metadata(struct intake *in, const struct journal_record *record)
+{
+	struct node *node = nodes_get(in->config.nodes, record->node.cluster, record->node.node);
+
+	if (!node) {
+		metric_add(in->no_memory, 1);
+		return;
+	}
+	replay_item(in, node, record);
+	node_unref(node);
+}
+
 void intake_replay(void *ctx, const struct journal_record *record)
 {
 	struct intake *in = (struct intake *)ctx;
@@ -542,6 +594,8 @@ void intake_replay(void *ctx, const struct journal_record *record)
 	struct wire_batch_head head = {0};
 	struct node *node = NULL;
 
+	if (record->type == JOURNAL_METADATA)
+		replay_metadata(in, record);
 	if (record->type != JOURNAL_BATCH && record->type != JOURNAL_HELLO)
 		return;
 	arena_reset(in->arena);

@@ -18,6 +18,7 @@ enum intake_kind {
 	INTAKE_BATCH = 1,
 	INTAKE_HEARTBEAT = 2,
 	INTAKE_HELLO = 3, /* it says something new */
+	INTAKE_METADATA = 4, /* what the Kubernetes API says of a container of it */
 };
 
 /* For a worker; one allocation, the message behind it. */
@@ -76,6 +77,10 @@ enum intake_verdict intake_batch(struct intake *in, struct node *node, struct li
 				 uint64_t received_ns) must_check;
 void intake_heartbeat(struct intake *in, struct node *node, const Nightjar__V1__Heartbeat *beat,
 		      uint64_t received_ns);
+/* What the Kubernetes API says of a container, into the stream of its node: an AgentMessage. Journal and
+ * worker, or neither: 0, -EAGAIN (no room now) or -ENOMEM. Any thread. */
+int intake_metadata(struct intake *in, const struct node_ref *node, struct bytes message,
+		    uint64_t received_ns) must_check;
 /* The stream is over: forgets what it had parked. */
 void intake_bye(struct intake *in, struct node *node, struct listen_call *call, uint64_t received_ns);
 

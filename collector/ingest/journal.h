@@ -17,6 +17,7 @@
 enum journal_type {
 	JOURNAL_BATCH = 1, /* payload: the AgentMessage as it came in */
 	JOURNAL_TICK = 2,  /* received_ns is the value; no node, no payload */
+	JOURNAL_METADATA = 3, /* payload: an AgentMessage with the metadata of a container */
 	JOURNAL_HELLO =
 		4, /* payload: an AgentMessage with a Hello, what was wanted of it included */
 };

@@ -140,6 +140,7 @@ static void await_pod(struct world *w, const char *uid)
 
 static void a_list_is_watched_from_where_it_ended(void **state)
 {
+	const struct timespec moment = {.tv_nsec = 2 * NS_PER_MS};
 	struct world *w = *state;
 
 	w->answers[0] = (struct answer){"/api/v1/pods?limit=2 ", 200, LIST("7", POD("a", "5"))};
@@ -148,6 +149,9 @@ static void a_list_is_watched_from_where_it_ended(void **state)
 	begin(w);
 	await_pod(w, "b");
 	assert_true(knows(w, "a"));
+	for (uint64_t until = clock_monotonic_ns() + WAIT_NS;
+	     !apiwatch_is_synced(w->watch) && clock_monotonic_ns() < until;)
+		(void)nanosleep(&moment, NULL);
 	assert_true(apiwatch_is_synced(w->watch));
 }
 
@@ -295,7 +299,9 @@ static void pods_stay_known_while_the_server_is_away(void **state)
 	atomic_store(&w->over, true);
 	fake_http_stop(&w->server);
 	for (uint64_t until = clock_monotonic_ns() + WAIT_NS;
-	     counter_value(w->metrics, "nightjar_kube_failures_total") < 12 && clock_monotonic_ns() < until;)
+	     (counter_value(w->metrics, "nightjar_kube_failures_total") < 12 ||
+	      counter_value(w->metrics, "nightjar_kube_watch_up{kind=\"pods\"}") != 0) &&
+	     clock_monotonic_ns() < until;)
 		(void)nanosleep(&moment, NULL);
 	assert_true(counter_value(w->metrics, "nightjar_kube_failures_total") >= 12);
 	assert_true(knows(w, "a"));

@@ -329,6 +329,23 @@ static void a_second_hello_is_refused(void **state)
 	agent_close(&a);
 }
 
+static void metadata_is_nothing_that_an_agent_may_say(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct agent a = greeted(f, "boot-1");
+	Nightjar__V1__AgentMessage message = NIGHTJAR__V1__AGENT_MESSAGE__INIT;
+	Nightjar__V1__ContainerMetadata m = NIGHTJAR__V1__CONTAINER_METADATA__INIT;
+	uint8_t room[128];
+
+	m.container_id = (char *)"c";
+	m.workload = (char *)"somebody-else";
+	message.body_case = NIGHTJAR__V1__AGENT_MESSAGE__BODY_METADATA;
+	message.metadata = &m;
+	peer_send(a.stream, bytes_of(room, nightjar__v1__agent_message__pack(&message, room)));
+	expect_closed(&a, LISTEN_INVALID_ARGUMENT, "batches and heartbeats expected");
+	agent_close(&a);
+}
+
 static void a_hello_of_another_node_is_refused(void **state)
 {
 	struct fixture *f = (struct fixture *)*state;
@@ -840,6 +857,7 @@ int main(void)
 		STREAMED(a_new_segment_of_the_journal_asks_for_a_new_epoch),
 		STREAMED(a_batch_before_the_hello_is_refused),
 		STREAMED(a_second_hello_is_refused),
+		STREAMED(metadata_is_nothing_that_an_agent_may_say),
 		STREAMED(a_hello_of_another_node_is_refused),
 		STREAMED(a_hello_without_a_boot_id_is_refused),
 		STREAMED(a_batch_that_claims_another_node_is_refused_and_counted),

@@ -284,7 +284,7 @@ static void spoiled_hellos_do_the_detection_no_harm(void **state)
 		memcpy(bad, whole.data, whole.len);
 		len = spoil(&n, bad, whole.len);
 		bad = realloc(bad, len ? len : 1);
-		stage1_hello(stage1, 0, &node, (uint64_t)round, bytes_of(bad, len));
+		stage1_control(stage1, 0, &node, (uint64_t)round, bytes_of(bad, len));
 		free(bad);
 	}
 	assert_true(alerts > 1);
