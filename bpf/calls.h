@@ -13,8 +13,10 @@
 
 #ifdef __aarch64__
 #define NJ_NATIVE(x86_64, arm64) (arm64)
+#define NJ_COMPAT(i386, arm)	 (arm)
 #else
 #define NJ_NATIVE(x86_64, arm64) (x86_64)
+#define NJ_COMPAT(i386, arm)	 (i386)
 #endif
 
 /* clang-format off */
@@ -131,70 +133,71 @@ enum nj_act_number {
 	NJ_ACT_MAX
 };
 
-/* name, number on x86-64, number of the 32-bit call (i386), number on arm64, act */
+/* name, number on x86-64, number of its 32-bit call (i386), number on arm64, number of its 32-bit call
+ * (EABI), act */
 #define NJ_CALLS(X) \
-	X(open, 2, 5, NJ_NO, OPEN) X(creat, 85, 8, NJ_NO, CREAT) \
-	X(openat, 257, 295, 56, OPENAT) X(openat2, 437, 437, 437, OPENAT2) \
-	X(open_by_handle_at, 304, 342, 265, OPEN_HANDLE) X(unlink, 87, 10, NJ_NO, UNLINK) \
-	X(rmdir, 84, 40, NJ_NO, UNLINK) X(unlinkat, 263, 301, 35, UNLINKAT) \
-	X(mkdir, 83, 39, NJ_NO, MKDIR) X(mkdirat, 258, 296, 34, MKDIRAT) \
-	X(mknod, 133, 14, NJ_NO, MKNOD) X(mknodat, 259, 297, 33, MKNODAT) \
-	X(rename, 82, 38, NJ_NO, RENAME) X(renameat, 264, 302, 38, RENAMEAT) \
-	X(renameat2, 316, 353, 276, RENAMEAT2) X(link, 86, 9, NJ_NO, LINK) \
-	X(linkat, 265, 303, 37, LINKAT) X(symlink, 88, 83, NJ_NO, SYMLINK) \
-	X(symlinkat, 266, 304, 36, SYMLINKAT) X(chmod, 90, 15, NJ_NO, CHMOD) \
-	X(fchmod, 91, 94, 52, FCHMOD) X(fchmodat, 268, 306, 53, FCHMODAT) \
-	X(fchmodat2, 452, 452, 452, FCHMODAT2) X(chown, 92, 182, NJ_NO, CHOWN) \
-	X(lchown, 94, 16, NJ_NO, LCHOWN) X(fchown, 93, 95, 55, FCHOWN) \
-	X(fchownat, 260, 298, 54, FCHOWNAT) X(chown32, NJ_NO, 212, NJ_NO, CHOWN) \
-	X(lchown32, NJ_NO, 198, NJ_NO, LCHOWN) X(fchown32, NJ_NO, 207, NJ_NO, FCHOWN) \
-	X(utime, 132, 30, NJ_NO, UTIME) X(utimes, 235, 271, NJ_NO, UTIME) \
-	X(futimesat, 261, 299, NJ_NO, FUTIMESAT) X(utimensat, 280, 320, 88, UTIMENSAT) \
-	X(utimensat_time64, NJ_NO, 412, NJ_NO, UTIMENSAT) X(truncate, 76, 92, 45, TRUNCATE) \
-	X(truncate64, NJ_NO, 193, NJ_NO, TRUNCATE) X(ftruncate, 77, 93, 46, FTRUNCATE) \
-	X(ftruncate64, NJ_NO, 194, NJ_NO, FTRUNCATE) X(mount, 165, 21, 40, MOUNT) \
-	X(umount2, 166, 52, 39, UMOUNT) X(umount, NJ_NO, 22, NJ_NO, UMOUNT) \
-	X(pivot_root, 155, 217, 41, PIVOT_ROOT) X(chroot, 161, 61, 51, CHROOT) \
-	X(move_mount, 429, 429, 429, MOVE_MOUNT) X(open_tree, 428, 428, 428, OPEN_TREE) \
-	X(fsopen, 430, 430, 430, FSOPEN) X(fsmount, 432, 432, 432, FSMOUNT) \
-	X(mount_setattr, 442, 442, 442, MOUNT_SETATTR) X(dup, 32, 41, 23, DUP) \
-	X(dup2, 33, 63, NJ_NO, DUP) X(dup3, 292, 330, 24, DUP) X(fcntl, 72, 55, 25, FCNTL) \
-	X(fcntl64, NJ_NO, 221, NJ_NO, FCNTL) X(pipe, 22, 42, NJ_NO, PIPE) \
-	X(pipe2, 293, 331, 59, PIPE) X(socketpair, 53, 360, 199, PAIR) \
-	X(socket, 41, 359, 198, SOCKET) X(bind, 49, 361, 200, BIND) \
-	X(listen, 50, 363, 201, LISTEN) X(accept, 43, NJ_NO, 202, ACCEPT) \
-	X(accept4, 288, 364, 242, ACCEPT) X(connect, 42, 362, 203, CONNECT) \
-	X(socketcall, NJ_NO, 102, NJ_NO, SOCKETCALL) X(sendto, 44, 369, 206, SENDTO) \
-	X(sendmsg, 46, 370, 211, SENDMSG) X(sendmmsg, 307, 345, 269, SENDMMSG) \
-	X(recvfrom, 45, 371, 207, RECVFROM) X(recvmsg, 47, 372, 212, RECVMSG) \
-	X(recvmmsg, 299, 337, 243, RECVMMSG) X(recvmmsg_time64, NJ_NO, 417, NJ_NO, RECVMMSG) \
-	X(setuid, 105, 23, 146, SETID) X(setgid, 106, 46, 144, SETID) \
-	X(setreuid, 113, 70, 145, SETREID) X(setregid, 114, 71, 143, SETREID) \
-	X(setgroups, 116, 81, 159, SETGROUPS) X(setresuid, 117, 164, 147, SETRESID) \
-	X(setresgid, 119, 170, 149, SETRESID) X(setfsuid, 122, 138, 151, SETID) \
-	X(setfsgid, 123, 139, 152, SETID) X(capset, 126, 185, 91, CAPSET) \
-	X(setuid32, NJ_NO, 213, NJ_NO, SETID) X(setgid32, NJ_NO, 214, NJ_NO, SETID) \
-	X(setreuid32, NJ_NO, 203, NJ_NO, SETREID) X(setregid32, NJ_NO, 204, NJ_NO, SETREID) \
-	X(setgroups32, NJ_NO, 206, NJ_NO, SETGROUPS) X(setresuid32, NJ_NO, 208, NJ_NO, SETRESID) \
-	X(setresgid32, NJ_NO, 210, NJ_NO, SETRESID) X(setfsuid32, NJ_NO, 215, NJ_NO, SETID) \
-	X(setfsgid32, NJ_NO, 216, NJ_NO, SETID) X(prctl, 157, 172, 167, PRCTL) \
-	X(setns, 308, 346, 268, SETNS) X(unshare, 272, 310, 97, UNSHARE) \
-	X(clone, 56, 120, 220, CLONE) X(clone3, 435, 435, 435, CLONE3) \
-	X(ptrace, 101, 26, 117, PTRACE) X(process_vm_readv, 310, 347, 270, PROCESS_VM) \
-	X(process_vm_writev, 311, 348, 271, PROCESS_VM) \
-	X(pidfd_getfd, 438, 438, 438, PIDFD_GETFD) X(init_module, 175, 128, 105, INIT_MODULE) \
-	X(finit_module, 313, 350, 273, FINIT_MODULE) \
-	X(delete_module, 176, 129, 106, DELETE_MODULE) X(bpf, 321, 357, 280, BPF) \
-	X(perf_event_open, 298, 336, 241, PERF) X(userfaultfd, 323, 374, 282, USERFAULTFD) \
-	X(keyctl, 250, 288, 219, KEYCTL) X(add_key, 248, 286, 217, ADD_KEY) \
-	X(request_key, 249, 287, 218, ADD_KEY) X(memfd_create, 319, 356, 279, MEMFD) \
-	X(mprotect, 10, 125, 226, MPROTECT) X(pkey_mprotect, 329, 380, 288, MPROTECT) \
-	X(kill, 62, 37, 129, KILL) X(tkill, 200, 238, 130, TKILL) \
-	X(tgkill, 234, 270, 131, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, KILL) \
-	X(rt_tgsigqueueinfo, 297, 335, 240, TGKILL) \
-	X(pidfd_send_signal, 424, 424, 424, PIDFD_SIGNAL) X(splice, 275, 313, 76, SPLICE) \
-	X(tee, 276, 315, 77, TEE) X(vmsplice, 278, 316, 75, VMSPLICE) \
-	X(sendfile, 40, 187, 71, SENDFILE) X(sendfile64, NJ_NO, 239, NJ_NO, SENDFILE) \
-	X(execve, 59, 11, 221, EXECVE) X(execveat, 322, 358, 281, EXECVEAT) \
-	X(io_uring_setup, 425, 425, 425, IO_URING_SETUP)
+	X(open, 2, 5, NJ_NO, 5, OPEN) X(creat, 85, 8, NJ_NO, 8, CREAT) \
+	X(openat, 257, 295, 56, 322, OPENAT) X(openat2, 437, 437, 437, 437, OPENAT2) \
+	X(open_by_handle_at, 304, 342, 265, 371, OPEN_HANDLE) X(unlink, 87, 10, NJ_NO, 10, UNLINK) \
+	X(rmdir, 84, 40, NJ_NO, 40, UNLINK) X(unlinkat, 263, 301, 35, 328, UNLINKAT) \
+	X(mkdir, 83, 39, NJ_NO, 39, MKDIR) X(mkdirat, 258, 296, 34, 323, MKDIRAT) \
+	X(mknod, 133, 14, NJ_NO, 14, MKNOD) X(mknodat, 259, 297, 33, 324, MKNODAT) \
+	X(rename, 82, 38, NJ_NO, 38, RENAME) X(renameat, 264, 302, 38, 329, RENAMEAT) \
+	X(renameat2, 316, 353, 276, 382, RENAMEAT2) X(link, 86, 9, NJ_NO, 9, LINK) \
+	X(linkat, 265, 303, 37, 330, LINKAT) X(symlink, 88, 83, NJ_NO, 83, SYMLINK) \
+	X(symlinkat, 266, 304, 36, 331, SYMLINKAT) X(chmod, 90, 15, NJ_NO, 15, CHMOD) \
+	X(fchmod, 91, 94, 52, 94, FCHMOD) X(fchmodat, 268, 306, 53, 333, FCHMODAT) \
+	X(fchmodat2, 452, 452, 452, 452, FCHMODAT2) X(chown, 92, 182, NJ_NO, 182, CHOWN) \
+	X(lchown, 94, 16, NJ_NO, 16, LCHOWN) X(fchown, 93, 95, 55, 95, FCHOWN) \
+	X(fchownat, 260, 298, 54, 325, FCHOWNAT) X(chown32, NJ_NO, 212, NJ_NO, 212, CHOWN) \
+	X(lchown32, NJ_NO, 198, NJ_NO, 198, LCHOWN) X(fchown32, NJ_NO, 207, NJ_NO, 207, FCHOWN) \
+	X(utime, 132, 30, NJ_NO, NJ_NO, UTIME) X(utimes, 235, 271, NJ_NO, 269, UTIME) \
+	X(futimesat, 261, 299, NJ_NO, 326, FUTIMESAT) X(utimensat, 280, 320, 88, 348, UTIMENSAT) \
+	X(utimensat_time64, NJ_NO, 412, NJ_NO, 412, UTIMENSAT) X(truncate, 76, 92, 45, 92, TRUNCATE) \
+	X(truncate64, NJ_NO, 193, NJ_NO, 193, TRUNCATE) X(ftruncate, 77, 93, 46, 93, FTRUNCATE) \
+	X(ftruncate64, NJ_NO, 194, NJ_NO, 194, FTRUNCATE) X(mount, 165, 21, 40, 21, MOUNT) \
+	X(umount2, 166, 52, 39, 52, UMOUNT) X(umount, NJ_NO, 22, NJ_NO, NJ_NO, UMOUNT) \
+	X(pivot_root, 155, 217, 41, 218, PIVOT_ROOT) X(chroot, 161, 61, 51, 61, CHROOT) \
+	X(move_mount, 429, 429, 429, 429, MOVE_MOUNT) X(open_tree, 428, 428, 428, 428, OPEN_TREE) \
+	X(fsopen, 430, 430, 430, 430, FSOPEN) X(fsmount, 432, 432, 432, 432, FSMOUNT) \
+	X(mount_setattr, 442, 442, 442, 442, MOUNT_SETATTR) X(dup, 32, 41, 23, 41, DUP) \
+	X(dup2, 33, 63, NJ_NO, 63, DUP) X(dup3, 292, 330, 24, 358, DUP) X(fcntl, 72, 55, 25, 55, FCNTL) \
+	X(fcntl64, NJ_NO, 221, NJ_NO, 221, FCNTL) X(pipe, 22, 42, NJ_NO, 42, PIPE) \
+	X(pipe2, 293, 331, 59, 359, PIPE) X(socketpair, 53, 360, 199, 288, PAIR) \
+	X(socket, 41, 359, 198, 281, SOCKET) X(bind, 49, 361, 200, 282, BIND) \
+	X(listen, 50, 363, 201, 284, LISTEN) X(accept, 43, NJ_NO, 202, 285, ACCEPT) \
+	X(accept4, 288, 364, 242, 366, ACCEPT) X(connect, 42, 362, 203, 283, CONNECT) \
+	X(socketcall, NJ_NO, 102, NJ_NO, NJ_NO, SOCKETCALL) X(sendto, 44, 369, 206, 290, SENDTO) \
+	X(sendmsg, 46, 370, 211, 296, SENDMSG) X(sendmmsg, 307, 345, 269, 374, SENDMMSG) \
+	X(recvfrom, 45, 371, 207, 292, RECVFROM) X(recvmsg, 47, 372, 212, 297, RECVMSG) \
+	X(recvmmsg, 299, 337, 243, 365, RECVMMSG) X(recvmmsg_time64, NJ_NO, 417, NJ_NO, 417, RECVMMSG) \
+	X(setuid, 105, 23, 146, 23, SETID) X(setgid, 106, 46, 144, 46, SETID) \
+	X(setreuid, 113, 70, 145, 70, SETREID) X(setregid, 114, 71, 143, 71, SETREID) \
+	X(setgroups, 116, 81, 159, 81, SETGROUPS) X(setresuid, 117, 164, 147, 164, SETRESID) \
+	X(setresgid, 119, 170, 149, 170, SETRESID) X(setfsuid, 122, 138, 151, 138, SETID) \
+	X(setfsgid, 123, 139, 152, 139, SETID) X(capset, 126, 185, 91, 185, CAPSET) \
+	X(setuid32, NJ_NO, 213, NJ_NO, 213, SETID) X(setgid32, NJ_NO, 214, NJ_NO, 214, SETID) \
+	X(setreuid32, NJ_NO, 203, NJ_NO, 203, SETREID) X(setregid32, NJ_NO, 204, NJ_NO, 204, SETREID) \
+	X(setgroups32, NJ_NO, 206, NJ_NO, 206, SETGROUPS) X(setresuid32, NJ_NO, 208, NJ_NO, 208, SETRESID) \
+	X(setresgid32, NJ_NO, 210, NJ_NO, 210, SETRESID) X(setfsuid32, NJ_NO, 215, NJ_NO, 215, SETID) \
+	X(setfsgid32, NJ_NO, 216, NJ_NO, 216, SETID) X(prctl, 157, 172, 167, 172, PRCTL) \
+	X(setns, 308, 346, 268, 375, SETNS) X(unshare, 272, 310, 97, 337, UNSHARE) \
+	X(clone, 56, 120, 220, 120, CLONE) X(clone3, 435, 435, 435, 435, CLONE3) \
+	X(ptrace, 101, 26, 117, 26, PTRACE) X(process_vm_readv, 310, 347, 270, 376, PROCESS_VM) \
+	X(process_vm_writev, 311, 348, 271, 377, PROCESS_VM) \
+	X(pidfd_getfd, 438, 438, 438, 438, PIDFD_GETFD) X(init_module, 175, 128, 105, 128, INIT_MODULE) \
+	X(finit_module, 313, 350, 273, 379, FINIT_MODULE) \
+	X(delete_module, 176, 129, 106, 129, DELETE_MODULE) X(bpf, 321, 357, 280, 386, BPF) \
+	X(perf_event_open, 298, 336, 241, 364, PERF) X(userfaultfd, 323, 374, 282, 388, USERFAULTFD) \
+	X(keyctl, 250, 288, 219, 311, KEYCTL) X(add_key, 248, 286, 217, 309, ADD_KEY) \
+	X(request_key, 249, 287, 218, 310, ADD_KEY) X(memfd_create, 319, 356, 279, 385, MEMFD) \
+	X(mprotect, 10, 125, 226, 125, MPROTECT) X(pkey_mprotect, 329, 380, 288, 394, MPROTECT) \
+	X(kill, 62, 37, 129, 37, KILL) X(tkill, 200, 238, 130, 238, TKILL) \
+	X(tgkill, 234, 270, 131, 268, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, 178, KILL) \
+	X(rt_tgsigqueueinfo, 297, 335, 240, 363, TGKILL) \
+	X(pidfd_send_signal, 424, 424, 424, 424, PIDFD_SIGNAL) X(splice, 275, 313, 76, 340, SPLICE) \
+	X(tee, 276, 315, 77, 342, TEE) X(vmsplice, 278, 316, 75, 343, VMSPLICE) \
+	X(sendfile, 40, 187, 71, 187, SENDFILE) X(sendfile64, NJ_NO, 239, NJ_NO, 239, SENDFILE) \
+	X(execve, 59, 11, 221, 11, EXECVE) X(execveat, 322, 358, 281, 387, EXECVEAT) \
+	X(io_uring_setup, 425, 425, 425, 425, IO_URING_SETUP)
 /* clang-format on */

@@ -560,8 +560,8 @@ enum nj_class decode_class_of(struct bytes record)
 
 const char *decode_call_name(uint16_t nr, bool compat)
 {
-#define NATIVE(name, x86_64, i386, arm64, act) [PLACE(NJ_NATIVE(x86_64, arm64))] = #name,
-#define COMPAT(name, x86_64, i386, arm64, act) [PLACE(i386)] = #name,
+#define NATIVE(name, x86_64, i386, arm64, arm, act) [PLACE(NJ_NATIVE(x86_64, arm64))] = #name,
+#define COMPAT(name, x86_64, i386, arm64, arm, act) [PLACE(NJ_COMPAT(i386, arm))] = #name,
 	static const char *const native_names[2 * NJ_CALLS_MAX] = {NJ_CALLS(NATIVE)};
 	static const char *const compat_names[2 * NJ_CALLS_MAX] = {NJ_CALLS(COMPAT)};
 	const char *name = nr < NJ_CALLS_MAX ? (compat ? compat_names : native_names)[nr] : NULL;

@@ -67,10 +67,10 @@ void policy_calls(uint64_t classes, struct nj_settings *settings)
 {
 	uint8_t acts[NJ_CALLS_MAX] = {0}, compat[NJ_CALLS_MAX] = {0};
 
-#define WANT(name, x86_64, i386, arm64, act)                                                       \
+#define WANT(name, x86_64, i386, arm64, arm, act)                                                  \
 	if (act_classes[NJ_ACT_##act] & classes) {                                                 \
 		want_number(acts, NJ_NATIVE(x86_64, arm64), NJ_ACT_##act);                         \
-		want_number(compat, i386, NJ_ACT_##act);                                           \
+		want_number(compat, NJ_COMPAT(i386, arm), NJ_ACT_##act);                       \
 	}
 	NJ_CALLS(WANT)
 #undef WANT
