@@ -22,7 +22,7 @@ static __always_inline __u32 call_act(__u32 nr, bool compat)
 }
 
 #define CALL_PROGRAM(name)                                                                         \
-	SEC("tp_btf/sys_exit")                                                                     \
+	SEC("tracepoint") /* the agent sets the type */                                            \
 	int call_##name(void *ctx)                                                                 \
 	{                                                                                          \
 		struct scratch *s = emit_scratch(SCRATCH_HOOK);                                    \

@@ -525,6 +525,7 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 	if (r < 0)
 		return r;
 	rings.refused = config->refused;
+	rings.provider = provider_of(config->provider);
 	rings.use_v1_cgroup = containers_use_v1(c->containers);
 	r = probe_new(&rings, &c->probe, e);
 	if (r == 0)

@@ -32,6 +32,7 @@ struct capture_config {
 	uint32_t cpu_percent;
 	bool cpu_host;
 	const char *btf_path; /* the kernel's types; NULL: where it publishes them */
+	const char *provider; /* of system calls, see provider.h; NULL: auto */
 	const char *refused; /* tests: a program that is made such that the kernel refuses it */
 };
 

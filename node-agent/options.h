@@ -14,6 +14,7 @@ struct agent_settings {
 	char *enroll_address;
 	char *enroll_token_file;
 	uint64_t ring_bytes;
+	char *provider;
 	uint64_t max_processes;
 	struct opt_list env_names;
 	struct opt_list open_names;

@@ -45,6 +45,8 @@ static const struct {
 	{"egress", USE_HOOK, NJ_BIT(DNS) | NJ_BIT(PAYLOAD), 0},
 	{"cgroup_gone", USE_HOOK, NJ_BIT(CGROUP), 0},
 	{"syscall_exit", USE_DISPATCHER, 0, 0},
+	{"tracepoint_exit", USE_DISPATCHER, 0, 0},
+	{"function_exit", USE_DISPATCHER, 0, 0},
 	{"call_file", USE_CALL, 0, NJ_PROGRAM_FILE},
 	{"call_change", USE_CALL, 0, NJ_PROGRAM_CHANGE},
 	{"call_mount", USE_CALL, 0, NJ_PROGRAM_MOUNT},
@@ -80,6 +82,8 @@ static const struct {
 
 struct probe {
 	struct nightjar_bpf *skel;
+	enum provider_kind kind;
+	struct provider *provider; /* of PER_CALL and FUNCTION, whose hooks are many */
 	struct bpf_link *links[PROGRAMS];
 	uint64_t classes[PROGRAMS]; /* that a program serves; 0: it is not part of this build */
 	int refused[PROGRAMS];	    /* negative errno of load or attach; 0 works */
@@ -120,7 +124,7 @@ static uint64_t classes_of(size_t i)
 }
 
 /* Opens the object with only the chosen programs (a bit each), sized for this machine. */
-static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_t chosen)
+static struct nightjar_bpf *open_with(const struct probe_config *config, enum provider_kind kind, uint64_t chosen)
 {
 	struct nightjar_bpf *skel = nightjar_bpf__open();
 	struct bpf_program *program;
@@ -130,8 +134,9 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, uint64_
 	bpf_object__for_each_program(program, skel->obj)
 		(void)bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (chosen & (1ULL << i) && program_of(skel, i))
+		if (chosen & (1ULL << i) && program_of(skel, i) && provider_uses(kind, programs[i].name))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
+	provider_prepare(kind, skel->obj);
 	if (config->refused)
 		(void)bpf_program__set_attach_target(
 			bpf_object__find_program_by_name(skel->obj, config->refused), 0, "rcu_utilization");
@@ -154,7 +159,7 @@ static uint64_t try_each(struct probe *p, const struct probe_config *config)
 
 		if (!p->classes[i])
 			continue;
-		trial = open_with(config, 1ULL << i);
+		trial = open_with(config, p->kind, 1ULL << i);
 		p->refused[i] = trial ? nightjar_bpf__load(trial) : -ENOMEM;
 		nightjar_bpf__destroy(trial);
 		if (p->refused[i] == 0)
@@ -163,26 +168,86 @@ static uint64_t try_each(struct probe *p, const struct probe_config *config)
 	return chosen;
 }
 
-static int load(struct probe *p, const struct probe_config *config, struct err *e)
+static int load_as(struct probe *p, const struct probe_config *config, enum provider_kind kind, struct err *e)
 {
 	int r;
 
-	p->skel = open_with(config, UINT64_MAX);
+	p->kind = kind;
+	memset(p->refused, 0, sizeof(p->refused));
+	p->skel = open_with(config, kind, UINT64_MAX);
 	if (!p->skel)
 		return err_set(e, -errno, "cannot open the BPF object: %s", strerror(errno));
 	for (size_t i = 0; i < PROGRAMS; i++)
-		p->classes[i] = program_of(p->skel, i) ? classes_of(i) : 0;
+		p->classes[i] = program_of(p->skel, i) && provider_uses(kind, programs[i].name) ? classes_of(i) : 0;
 	r = nightjar_bpf__load(p->skel);
 	if (r == 0)
 		return 0;
 	nightjar_bpf__destroy(p->skel);
-	p->skel = open_with(config, try_each(p, config));
+	p->skel = open_with(config, kind, try_each(p, config));
 	if (!p->skel)
 		return err_set(e, -ENOMEM, "cannot open the BPF object: out of memory");
 	r = nightjar_bpf__load(p->skel);
 	if (r < 0)
 		return err_set(e, r, "cannot load the BPF programs: %s", strerror(-r));
 	return 0;
+}
+
+static bool sees_calls(const struct probe *p)
+{
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (programs[i].use == USE_DISPATCHER && p->classes[i] && p->refused[i] == 0)
+			return true;
+	return false;
+}
+
+/* With the provider that was asked for, or the first of those that see most which this kernel allows. */
+static int load(struct probe *p, const struct probe_config *config, struct err *e)
+{
+	static const enum provider_kind by_sight[] = {PROVIDER_SYS_EXIT, PROVIDER_FUNCTION, PROVIDER_PER_CALL};
+	int r = 0;
+
+	if (config->provider != PROVIDER_AUTO)
+		return load_as(p, config, config->provider, e);
+	for (size_t i = 0; i < sizeof(by_sight) / sizeof(by_sight[0]); i++) {
+		nightjar_bpf__destroy(p->skel);
+		p->skel = NULL;
+		r = load_as(p, config, by_sight[i], e);
+		if (r == 0 && sees_calls(p))
+			return 0;
+	}
+	return r;
+}
+
+/* An object for one call more: the maps are those of the first, but for the one that leads to the family,
+ * whose programs must be of one kind. Maps stand in the same order in both. */
+static struct bpf_object *open_call(void *ctx, uint32_t family)
+{
+	struct probe *p = ctx;
+	size_t size;
+	const void *elf = nightjar_bpf__elf_bytes(&size);
+	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
+	struct bpf_map *shared = bpf_object__next_map(p->skel->obj, NULL), *map;
+	struct bpf_program *program;
+
+	if (!obj)
+		return NULL;
+	bpf_object__for_each_program(program, obj)
+		(void)bpf_program__set_autoload(program, false);
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		program = bpf_object__find_program_by_name(obj, programs[i].name);
+		if (program && p->classes[i] &&
+		    (programs[i].use == USE_DISPATCHER ||
+		     (programs[i].use == USE_CALL && programs[i].place == family)))
+			(void)bpf_program__set_autoload(program, true);
+	}
+	for (map = bpf_object__next_map(obj, NULL); map && shared; map = bpf_object__next_map(obj, map)) {
+		if (shared != p->skel->maps.call_programs && bpf_map__reuse_fd(map, bpf_map__fd(shared)) < 0) {
+			bpf_object__close(obj);
+			return NULL;
+		}
+		shared = bpf_object__next_map(p->skel->obj, shared);
+	}
+	return obj;
 }
 
 static int make_rings(struct probe *p, const struct probe_config *config, struct err *e)
@@ -254,6 +319,11 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 		r = map_windows(p, e);
 	if (r < 0)
 		return r;
+	if (p->kind != PROVIDER_SYS_EXIT) {
+		p->provider = provider_new(p->kind, p->skel->obj, open_call, p);
+		if (!p->provider)
+			return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
+	}
 	if (note_own(p) < 0)
 		probe_settings(p)->own_tgid = (uint32_t)getpid();
 	p->dcache = dcache_find(sample_dcache, p, &p->skel->bss->dcache);
@@ -265,6 +335,7 @@ void probe_free(struct probe *p)
 {
 	if (!p)
 		return;
+	provider_free(p->provider);
 	for (size_t i = 0; i < PROGRAMS; i++)
 		(void)bpf_link__destroy(p->links[i]);
 	for (uint32_t i = 0; i < p->rings; i++)
@@ -306,6 +377,12 @@ static const char *state_of(const struct verdict *v)
 	return missing == 0 ? "full" : missing < v->hooks + v->calls ? "degraded" : "missing";
 }
 
+/* Behind the hook that sees system calls, or that hook. */
+static bool is_of_calls(size_t i)
+{
+	return programs[i].use == USE_CALL || programs[i].use == USE_DISPATCHER;
+}
+
 /* False: no program of this build serves the class. */
 static bool fill_row(const struct probe *p, uint32_t class, struct capture_coverage *ret_row)
 {
@@ -320,7 +397,8 @@ static bool fill_row(const struct probe *p, uint32_t class, struct capture_cover
 		judge(&v, programs[i].use, r < 0);
 		if (!row.provider[0])
 			(void)snprintf(row.provider, sizeof(row.provider), "%s",
-				       bpf_program__section_name(program_of(p->skel, i)));
+				       is_of_calls(i) ? provider_hook(p->kind)
+						      : bpf_program__section_name(program_of(p->skel, i)));
 		if (r < 0)
 			(void)snprintf(row.reason, sizeof(row.reason), "%s refused: %s", programs[i].name,
 				       strerror(-r));
@@ -329,6 +407,10 @@ static bool fill_row(const struct probe *p, uint32_t class, struct capture_cover
 	if (p->dcache < 0 && follows_paths(class) && strcmp(row.state, "full") == 0) {
 		row.state = "degraded";
 		(void)snprintf(row.reason, sizeof(row.reason), "paths are as given: no directory cache found");
+	}
+	if (v.calls > 0 && provider_blindness(p->kind)[0] && strcmp(row.state, "full") == 0) {
+		row.state = "degraded";
+		(void)snprintf(row.reason, sizeof(row.reason), "%s", provider_blindness(p->kind));
 	}
 	*ret_row = row;
 	return v.hooks + v.calls > 0;
@@ -381,6 +463,10 @@ static int set_hook(struct probe *p, size_t i, bool wanted)
 {
 	if (!wanted && is_on_cgroup(p, i))
 		return 0;
+	if (programs[i].use == USE_DISPATCHER && p->provider) {
+		p->refused[i] = provider_want(p->provider, p->wanted);
+		return p->refused[i];
+	}
 	if (!wanted) {
 		(void)bpf_link__destroy(p->links[i]);
 		p->links[i] = NULL;
@@ -421,6 +507,7 @@ static int set_programs(struct probe *p, enum program_use use, uint32_t *ret_wor
 		r = use == USE_CALL ? set_call(p, i, wanted) : set_hook(p, i, wanted);
 		failed = r < 0 ? r : failed;
 		*ret_working += p->links[i] != NULL;
+		*ret_working += use == USE_DISPATCHER && p->provider ? provider_attached(p->provider) : 0;
 	}
 	return failed;
 }

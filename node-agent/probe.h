@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "node-agent/capture.h"
 #include "node-agent/policy_maps.h"
+#include "node-agent/provider.h"
 
 struct probe;
 
@@ -17,6 +18,7 @@ struct probe_config {
 	uint32_t cpus;		  /* that the kernel may number */
 	uint32_t windows_per_cpu; /* slots in which repeats are counted, a power of two */
 	uint64_t seed;		  /* of their hashes: not to be guessed */
+	enum provider_kind provider; /* of system calls */
 	const char *refused; /* tests: this program gets a hook it was not written for; NULL: none */
 };
 

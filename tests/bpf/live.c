@@ -62,6 +62,7 @@ static void start(struct live *l, struct capture_config config)
 	config.boot_id = "test";
 	config.env_names = env;
 	config.policy = &l->policies[0];
+	config.provider = config.refused ? "sys_exit" : getenv("NJ_PROVIDER");
 	r = capture_new(&config, &l->capture, &e);
 	if (r == -EPERM) {
 		printf("SKIP %s\n", e.text);
