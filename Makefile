@@ -5,6 +5,7 @@
 #   make install    programs, systemd units and bash completion below DESTDIR and PREFIX (/usr/local)
 #   make deps       install what building and running need (Debian and Ubuntu packages, as root)
 #   make deps-test  the same for the tests
+#   make images     container images of both programs in build/images/, with buildah
 #   make check-bpf  the kernel programs against the running kernel, as root
 #   make check-kernel  the same on other kernels, emulated
 #   make check      unit tests and the layer and size checks: the inner loop
@@ -90,7 +91,7 @@ DEPS_TEST := libcmocka-dev pmccabe iproute2 procps netcat-openbsd socat perl pyt
 	etcd-server openssl ca-certificates \
 	$(if $(shell command -v containerd),,containerd) $(if $(shell command -v runc),,runc) \
 	$(if $(shell command -v go),,golang-go) qemu-system-x86 qemu-system-arm busybox-static dash kmod binutils \
-	gcc-aarch64-linux-gnu
+	gcc-aarch64-linux-gnu buildah containernetworking-plugins iptables jq systemd
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .PHONY: all ready run install deps deps-test check check-e2e check-kafka check-api check-kube check-containers bench test docs lint clean help format
@@ -268,6 +269,16 @@ sysroot-packages:
 guest: $(BPF_TEST_BIN) $(BUILD)/bin/nightjar-agent
 check-kernel: guest
 	$(Q)tests/kernel/run
+
+# In a real one-node cluster, from the images.
+.PHONY: check-node images
+check-node: $(BIN)
+	$(Q)NJ_BUILD=$(BUILD) tests/node/run
+
+images: $(BIN)
+	$(Q)command -v buildah >/dev/null || { $(APT) update && \
+		$(APT) install -y --no-install-recommends buildah >/dev/null; }
+	$(Q)NJ_BUILD=$(BUILD) tools/images
 
 check: $(BIN) $(UNIT_BIN)
 	$(Q)tools/check-layers
