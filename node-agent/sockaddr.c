@@ -22,21 +22,21 @@ static uint16_t family_of(struct bytes address)
 }
 
 /* A path ends at its first NUL, an abstract name where its length says. */
-static size_t unix_text(struct bytes address, char *ret_text)
+static size_t unix_text(struct bytes address, char ret_text[static SOCKADDR_TEXT_MAX])
 {
 	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path);
 	size_t len = address.len - PATH_AT < most ? address.len - PATH_AT : most;
 	bool abstract = len > 1 && address.data[PATH_AT] == '\0';
 
+	memset(ret_text, 0, SOCKADDR_TEXT_MAX);
 	memcpy(ret_text, address.data + PATH_AT, len);
-	ret_text[len] = '\0';
 	for (size_t i = 0; abstract && i < len; i++)
 		if (ret_text[i] == '\0')
 			ret_text[i] = '@';
 	return strlen(ret_text);
 }
 
-static size_t vsock_text(struct bytes address, char *ret_text)
+static size_t vsock_text(struct bytes address, char ret_text[static SOCKADDR_TEXT_MAX])
 {
 	struct sockaddr_vm vm;
 	char cid[16] = "*", port[16] = "*";
