@@ -78,7 +78,7 @@ static void set_file(json_t *object, const char *name, const struct file_info *f
 	set_nonzero(out, "generation", file->generation);
 	set_nonzero(out, "mode", file->mode);
 	set_nonzero(out, "uid", file->uid);
-	if (json_object_size(out) > 0)
+	if (file->inode) /* 0 links are a fact only where the file was seen */
 		set_number(out, "nlink", file->nlink);
 	if (json_object_size(out) > 0)
 		(void)json_object_set(object, name, out);

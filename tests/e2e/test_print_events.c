@@ -24,6 +24,33 @@ static void start_marked_program(void)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* A file under a name that is marked gets another one. */
+static void rename_marked_file(char to[64])
+{
+	char from[] = "/tmp/" MARK "-XXXXXX";
+	int fd = mkstemp(from);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	(void)snprintf(to, 64, "%s-b", from);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(unlink(to), 0);
+}
+
+static bool says(const json_t *object, const char *name, const char *text)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	return value && strcmp(value, text) == 0;
+}
+
+static bool is_the_rename(const json_t *event, const char *to)
+{
+	return says(event, "event", "rename") && says(event, "path2", to) &&
+	       says(event, "raw_path2", to) && json_string_value(json_object_get(event, "call")) &&
+	       json_object_get(json_object_get(event, "file"), "inode");
+}
+
 static bool is_the_exec(const json_t *event)
 {
 	const json_t *process = json_object_get(event, "process");
@@ -40,7 +67,8 @@ static void events_are_printed_one_json_object_a_line(void **state)
 {
 	static const char *const argv[] = {"nightjar-agent", "--print-events", NULL};
 	struct product agent = PRODUCT_NONE;
-	unsigned int lines = 0, execs = 0;
+	unsigned int lines = 0, execs = 0, renames = 0;
+	char to[64];
 	char *save = NULL;
 
 	(void)state;
@@ -50,8 +78,9 @@ static void events_are_printed_one_json_object_a_line(void **state)
 	}
 	product_start(&agent, argv, NULL, NULL);
 	assert_true(product_says(&agent, "capture is live", PRODUCT_READY_MS));
+	rename_marked_file(to);
 	start_marked_program();
-	assert_true(product_says(&agent, MARK, PRODUCT_SAY_MS));
+	assert_true(product_says(&agent, "\"" MARK "\"", PRODUCT_SAY_MS));
 	assert_true(product_says(&agent, "\n", PRODUCT_SAY_MS));
 	assert_int_equal(product_stop(&agent), 0);
 	buf_add_byte(&agent.text, '\0');
@@ -65,11 +94,13 @@ static void events_are_printed_one_json_object_a_line(void **state)
 			fail_msg("not JSON: %s", line);
 		lines++;
 		execs += is_the_exec(event);
+		renames += is_the_rename(event, to);
 		json_decref(event);
 	}
 	product_done(&agent);
 	assert_true(lines > 1);
 	assert_int_equal(execs, 1);
+	assert_int_equal(renames, 1);
 }
 
 int main(void)

@@ -159,6 +159,23 @@ static void data_is_base64_and_text_too_where_it_is_one(void **state)
 	json_decref(parsed);
 }
 
+static void a_file_that_was_not_seen_is_not_called_deleted(void **state)
+{
+	struct event event = sample_event(EVENT_KIND_UNLINK, 1);
+	json_t *parsed;
+
+	(void)state;
+	event.file.nlink = 0;
+	parsed = written(&event);
+	assert_non_null(json_object_get(json_object_get(parsed, "file"), "nlink"));
+	json_decref(parsed);
+	event.file = (struct file_info){.path = "/tmp/x"};
+	parsed = written(&event);
+	assert_string_equal(text(json_object_get(parsed, "file"), "path"), "/tmp/x");
+	assert_null(json_object_get(json_object_get(parsed, "file"), "nlink"));
+	json_decref(parsed);
+}
+
 static void marks_and_flags_are_words(void **state)
 {
 	struct event event = sample_event(EVENT_KIND_OPEN, 1);
@@ -227,6 +244,7 @@ int main(void)
 		cmocka_unit_test(the_detail_has_names_that_people_know),
 		cmocka_unit_test(a_target_says_what_it_runs),
 		cmocka_unit_test(data_is_base64_and_text_too_where_it_is_one),
+		cmocka_unit_test(a_file_that_was_not_seen_is_not_called_deleted),
 		cmocka_unit_test(marks_and_flags_are_words),
 		cmocka_unit_test(repeats_say_how_many_and_since_when),
 		cmocka_unit_test(a_process_has_its_whole_identity),
