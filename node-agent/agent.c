@@ -17,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -26,11 +25,11 @@
 #include "common/ready.h"
 #include "common/rpc.h"
 #include "common/tls13.h"
+#include "node-agent/accounts.h"
 #include "node-agent/batch.h"
 #include "node-agent/capture.h"
 #include "node-agent/certificate.h"
 #include "node-agent/enrich.h"
-#include "node-agent/event_class.h"
 #include "node-agent/footprint.h"
 #include "node-agent/policy.h"
 #include "node-agent/privilege.h"
@@ -259,38 +258,6 @@ static void take_signal(struct agent *a)
 		a->stopping = true;
 }
 
-/* Where the records of the rings were lost, for who sizes them. */
-static void say_cpus(struct agent *a)
-{
-	_cleanup_buf_ struct buf text = {0};
-	struct nj_counts counts;
-
-	for (int cpu = 0; capture_counts(a->capture, cpu, &counts) == 0; cpu++)
-		for (int class = 0; class < NJ_CLASS_MAX; class++)
-			if (counts.lost[class])
-				buf_printf(&text, "%scpu=%d class=%s lost=%llu", text.len ? " " : "", cpu,
-					   event_class_name((enum nj_class)class),
-					   (unsigned long long)counts.lost[class]);
-	if (text.len > 0)
-		log_limited(LOG_LEVEL_WARNING, "rings were full, since the start: %s", buf_text(&text));
-}
-
-/* Acts that are neither here nor counted as lost would be a mistake of ours. */
-static void check_accounts(struct agent *a)
-{
-	struct capture_account rows[NJ_CLASS_MAX];
-
-	if (capture_account(a->capture, rows) < 0)
-		return;
-	for (int class = 0; class < NJ_CLASS_MAX; class++) {
-		int64_t off = capture_account_off(&rows[class], (uint32_t)get_nprocs_conf());
-
-		if (off)
-			log_limited(LOG_LEVEL_ERROR, "%lld events of class %s are not accounted for", (long long)off,
-				    rows[class].class);
-	}
-}
-
 static void report_losses(struct agent *a)
 {
 	struct loss losses[LOSSES_MAX];
@@ -303,8 +270,8 @@ static void report_losses(struct agent *a)
 			    (unsigned long long)losses[i].count, losses[i].class);
 	}
 	if (count > 0)
-		say_cpus(a);
-	check_accounts(a);
+		accounts_say_cpus(a->capture);
+	accounts_check(a->capture);
 }
 
 static void tick(struct agent *a)
@@ -407,6 +374,7 @@ static void drain(struct agent *a)
 		;
 	if (capture_stop(a->capture, on_event, a) < 0)
 		log_warning("some of what happened last is not reported");
+	accounts_say(a->capture);
 	tick(a);
 	batch_flush(a->batch, a->now_ns);
 	uplink_stop(a->uplink, (int)(a->settings->drain_ns / NS_PER_MS));
