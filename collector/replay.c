@@ -50,14 +50,6 @@ static void on_observation(void *ctx, const struct observation *observation)
 	stage2_feed(r->stage2, stage2_shard(observation->key), observation);
 }
 
-/* What the live collector was told then is in the recording. */
-static void on_unnamed(void *ctx, const struct node_ref *node, const struct container_def *container)
-{
-	(void)ctx;
-	(void)node;
-	(void)container;
-}
-
 static void decoder_gone(void *ctx, const void *key, void *record)
 {
 	(void)ctx;
@@ -142,8 +134,7 @@ static int build(struct replay *r, const struct options *o, struct err *e)
 					    .record_size = sizeof(struct wire_decoder *),
 					    .capacity = NODES_MAX,
 					    .gone = decoder_gone};
-	const struct stage1_out out = {
-		.alert = on_alert, .observe = on_observation, .unnamed = on_unnamed, .ctx = r};
+	const struct stage1_out out = {.alert = on_alert, .observe = on_observation, .ctx = r};
 
 	collector_options_detect(o, &r->detect);
 	r->metrics = metrics_new();

@@ -91,7 +91,7 @@ static void on_alert(void *ctx, struct alert *a)
 
 	if (a->msg.container)
 		w = workload_of_container(shard->entities, shard->node->id, a->msg.container->id);
-	join_alert(shard->join, w, out->unnamed != NULL, a, out);
+	join_alert(shard->join, w, a, out);
 }
 
 static void on_observation(void *ctx, const struct observation *observation)
@@ -203,7 +203,7 @@ static void note_containers(const struct turn *turn)
 		workload_complete(turn->shard->entities, turn->node->id, def);
 		w = workload_of_container(turn->shard->entities, turn->node->id, def->container_id);
 		if (w)
-			join_names(turn->shard->join, w, out->unnamed != NULL, turn->batch->received_ns, out);
+			join_names(turn->shard->join, w, turn->batch->received_ns, out);
 		if (out->unnamed && !(w && w->named))
 			out->unnamed(out->ctx, &turn->batch->node, def);
 	}
@@ -266,7 +266,7 @@ static void take_metadata(struct shard *own, const struct node_ref *ref, uint64_
 	if (!w)
 		return; /* evicted: it is asked for again when it is defined again */
 	workload_name(w, m);
-	join_names(own->join, w, out->unnamed != NULL, received_ns, out);
+	join_names(own->join, w, received_ns, out);
 }
 
 void stage1_control(struct stage1 *s, uint32_t shard, const struct node_ref *node,

@@ -38,7 +38,7 @@ struct stage1_out {
 	void (*alert)(void *ctx, struct alert *alert);
 	void (*observe)(void *ctx, const struct observation *observation);
 	/* A container whose names only the Kubernetes API has: again with each definition, until they
-	 * come in through stage1_control. NULL: there is no such API, alerts do not wait for it. */
+	 * come in through stage1_control. NULL: there is nobody to ask. */
 	void (*unnamed)(void *ctx, const struct node_ref *node, const struct container_def *container);
 	void *ctx;
 };

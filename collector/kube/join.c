@@ -68,11 +68,6 @@ uint64_t join_evicted(const struct join *j)
 	return j->evicted;
 }
 
-static bool is_complete(const struct workload *w, bool awaits_api)
-{
-	return w->host || w->named || (!awaits_api && (w->pod[0] || w->image[0]));
-}
-
 /* Without memory the alert stays as it was told. */
 static void remember(struct told *t, const struct alert *a)
 {
@@ -94,10 +89,9 @@ static struct alert_key key_of(const struct alert *a)
 	return key;
 }
 
-void join_alert(struct join *j, const struct workload *w, bool awaits_api, struct alert *a,
-		const struct stage1_out *out)
+void join_alert(struct join *j, const struct workload *w, struct alert *a, const struct stage1_out *out)
 {
-	bool lacks = w && !is_complete(w, awaits_api);
+	bool lacks = w && !w->host && !w->named;
 	struct alert_key key = key_of(a);
 	struct told *t = table_get(j->told, &key);
 
@@ -179,7 +173,6 @@ static void revise(struct told *t, const struct workload *w, const struct stage1
 
 struct naming_pass {
 	const struct workload *w;
-	bool awaits_api;
 	uint64_t wall_ns;
 	const struct stage1_out *out;
 };
@@ -194,15 +187,14 @@ static bool visit(void *ctx, const void *key, void *record)
 		return true;
 	if (pass->wall_ns <= t->wall_ns + JOIN_WINDOW_NS)
 		revise(t, pass->w, pass->out);
-	if (is_complete(pass->w, pass->awaits_api) || pass->wall_ns > t->wall_ns + JOIN_WINDOW_NS)
+	if (pass->w->named || pass->wall_ns > t->wall_ns + JOIN_WINDOW_NS)
 		free(take_ptr(t->packed));
 	return true;
 }
 
-void join_names(struct join *j, const struct workload *w, bool awaits_api, uint64_t wall_ns,
-		const struct stage1_out *out)
+void join_names(struct join *j, const struct workload *w, uint64_t wall_ns, const struct stage1_out *out)
 {
-	struct naming_pass pass = {.w = w, .awaits_api = awaits_api, .wall_ns = wall_ns, .out = out};
+	struct naming_pass pass = {.w = w, .wall_ns = wall_ns, .out = out};
 	struct table_stats stats;
 
 	table_stats(j->told, &stats);

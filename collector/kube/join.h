@@ -17,13 +17,11 @@ struct join;
 struct join *join_new(void);   /* NULL without memory */
 void join_free(struct join *j); /* NULL allowed */
 
-/* Passes the alert on. w: what it happened in, NULL: unknown; what it lacks may come until w->named, or,
- * with awaits_api false, until the runtime has told. */
-void join_alert(struct join *j, const struct workload *w, bool awaits_api, struct alert *a,
-		const struct stage1_out *out);
-/* w has new names. wall_ns: when the collector learnt them. */
-void join_names(struct join *j, const struct workload *w, bool awaits_api, uint64_t wall_ns,
-		const struct stage1_out *out);
+/* Passes the alert on. w: what it happened in, NULL: unknown. What it lacks may come until w->named, also
+ * where there is no API that could name it: a replay must not have to know that. */
+void join_alert(struct join *j, const struct workload *w, struct alert *a, const struct stage1_out *out);
+/* w may have new names. wall_ns: when the collector learnt them. */
+void join_names(struct join *j, const struct workload *w, uint64_t wall_ns, const struct stage1_out *out);
 /* Alerts that gave way before they were complete. */
 uint64_t join_evicted(const struct join *j);
 

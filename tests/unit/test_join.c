@@ -91,8 +91,8 @@ static void an_alert_passes_at_once_whatever_it_lacks(void **state)
 {
 	struct world *w = *state;
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
-	join_alert(w->join, NULL, true, alert_of("b", NULL, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, NULL, alert_of("b", NULL, 0), &w->out);
 	assert_int_equal(w->count, 2);
 	assert_string_equal(w->alerts[0]->msg.id, "a");
 	assert_int_equal(w->alerts[0]->msg.revision, 0);
@@ -103,9 +103,9 @@ static void names_complete_it_as_a_revision_of_the_same_id(void **state)
 	struct world *w = *state;
 	const Nightjar__V1__Alert *m;
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
 	name(&w->w);
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 2);
 	m = &w->alerts[1]->msg;
 	assert_string_equal(m->id, "a");
@@ -121,7 +121,7 @@ static void names_complete_it_as_a_revision_of_the_same_id(void **state)
 	assert_string_equal(m->container->image, "nginx");
 	assert_int_equal(m->n_labels, 1);
 	assert_string_equal(m->labels[0]->value, "web");
-	join_names(w->join, &w->w, true, WALL_NS + 2, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 2, &w->out);
 	assert_int_equal(w->count, 2);
 }
 
@@ -130,9 +130,9 @@ static void only_the_containers_own_alerts_are_completed(void **state)
 	struct world *w = *state;
 	struct workload other = {.id = 8, .container_id = "c2"};
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
 	name(&other);
-	join_names(w->join, &other, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &other, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 1);
 }
 
@@ -141,13 +141,13 @@ static void what_is_named_or_on_the_host_waits_for_nothing(void **state)
 	struct world *w = *state;
 	struct workload host = {.id = 9, .host = true, .workload = "ssh.service"};
 
-	join_alert(w->join, &host, true, alert_of("h", &host, 0), &w->out);
+	join_alert(w->join, &host, alert_of("h", &host, 0), &w->out);
 	host.workload[0] = 'x';
-	join_names(w->join, &host, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &host, WALL_NS + 1, &w->out);
 	name(&w->w);
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
 	w->w.pod[0] = 'x';
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 2);
 }
 
@@ -155,44 +155,30 @@ static void the_runtimes_names_come_first_and_the_apis_after(void **state)
 {
 	struct world *w = *state;
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
 	(void)snprintf(w->w.pod, sizeof(w->w.pod), "web-1");
 	(void)snprintf(w->w.image, sizeof(w->w.image), "docker.io/nginx");
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 2);
 	assert_string_equal(w->alerts[1]->msg.pod, "web-1");
 	name(&w->w);
-	join_names(w->join, &w->w, true, WALL_NS + 2, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 2, &w->out);
 	assert_int_equal(w->count, 3);
 	assert_int_equal(w->alerts[2]->msg.revision, 2);
 	assert_string_equal(w->alerts[2]->msg.container->image, "docker.io/nginx");
-}
-
-static void without_an_api_the_runtimes_names_are_all_there_is_to_wait_for(void **state)
-{
-	struct world *w = *state;
-
-	join_alert(w->join, &w->w, false, alert_of("a", &w->w, 0), &w->out);
-	(void)snprintf(w->w.pod, sizeof(w->w.pod), "web-1");
-	join_names(w->join, &w->w, false, WALL_NS + 1, &w->out);
-	assert_int_equal(w->count, 2);
-	join_alert(w->join, &w->w, false, alert_of("b", &w->w, 0), &w->out);
-	w->w.pod[0] = 'x';
-	join_names(w->join, &w->w, false, WALL_NS + 2, &w->out);
-	assert_int_equal(w->count, 3);
 }
 
 static void a_detectors_own_revisions_are_numbered_after_ours(void **state)
 {
 	struct world *w = *state;
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 1), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 1), &w->out);
 	name(&w->w);
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->alerts[2]->msg.revision, 2);
 	assert_int_equal(w->alerts[2]->msg.count, 2);
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 2), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 2), &w->out);
 	assert_int_equal(w->alerts[3]->msg.revision, 3);
 	assert_string_equal(w->alerts[3]->msg.workload, "web");
 }
@@ -201,10 +187,10 @@ static void names_that_come_too_late_complete_nothing(void **state)
 {
 	struct world *w = *state;
 
-	join_alert(w->join, &w->w, true, alert_of("a", &w->w, 0), &w->out);
+	join_alert(w->join, &w->w, alert_of("a", &w->w, 0), &w->out);
 	name(&w->w);
-	join_names(w->join, &w->w, true, WALL_NS + JOIN_WINDOW_NS + 1, &w->out);
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + JOIN_WINDOW_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 1);
 }
 
@@ -215,11 +201,11 @@ static void beyond_the_cap_the_oldest_stays_as_it_was_told_and_is_counted(void *
 
 	for (unsigned int i = 0; i <= JOIN_ALERTS; i++) {
 		(void)snprintf(id, sizeof(id), "a%u", i);
-		join_alert(w->join, &w->w, true, alert_of(id, &w->w, 0), &w->out);
+		join_alert(w->join, &w->w, alert_of(id, &w->w, 0), &w->out);
 	}
 	assert_int_equal(join_evicted(w->join), 1);
 	name(&w->w);
-	join_names(w->join, &w->w, true, WALL_NS + 1, &w->out);
+	join_names(w->join, &w->w, WALL_NS + 1, &w->out);
 	assert_int_equal(w->count, 2 * JOIN_ALERTS + 1);
 	assert_string_equal(w->alerts[JOIN_ALERTS + 1]->msg.id, "a1");
 }
@@ -234,7 +220,6 @@ int main(void)
 		TEST(only_the_containers_own_alerts_are_completed),
 		TEST(what_is_named_or_on_the_host_waits_for_nothing),
 		TEST(the_runtimes_names_come_first_and_the_apis_after),
-		TEST(without_an_api_the_runtimes_names_are_all_there_is_to_wait_for),
 		TEST(a_detectors_own_revisions_are_numbered_after_ours),
 		TEST(names_that_come_too_late_complete_nothing),
 		TEST(beyond_the_cap_the_oldest_stays_as_it_was_told_and_is_counted),
