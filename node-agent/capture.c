@@ -244,7 +244,9 @@ static void on_fork_record(struct capture *c, const struct decoded *d)
 /* Reported in the hierarchy that says which container a process is in; a runtime on v1 makes a dozen. */
 static void on_cgroup_record(struct capture *c, const struct decoded *d)
 {
-	if (!d->cgroup_removed)
+	if (d->cgroup_removed)
+		containers_gone(c->containers, d->cgroup_hierarchy, d->cgroup_id);
+	else
 		containers_made(c->containers, d->cgroup_hierarchy, d->cgroup_id, d->file.path);
 	set_cgroup(c, d);
 	if (d->cgroup_hierarchy == 0 || d->cgroup_hierarchy == d->head.hierarchy)

@@ -364,6 +364,13 @@ void containers_made(struct containers *c, uint32_t hierarchy, uint64_t id, cons
 		(void)put(c, hierarchy, id, path);
 }
 
+void containers_gone(struct containers *c, uint32_t hierarchy, uint64_t id)
+{
+	struct key key = {id, hierarchy};
+
+	(void)table_remove(c->table, &key);
+}
+
 /* The path of the process's cgroup in that hierarchy, kept under the id. */
 static struct entry *look_up(struct containers *c, uint32_t hierarchy, uint64_t id, uint32_t pid)
 {

@@ -35,6 +35,8 @@ bool containers_use_v1(const struct containers *c);
 
 /* A cgroup was made. */
 void containers_made(struct containers *c, uint32_t hierarchy, uint64_t id, const char *path);
+/* A cgroup was removed: nobody can enter it any more. Who was in it keeps its container. */
+void containers_gone(struct containers *c, uint32_t hierarchy, uint64_t id);
 /* The container of a process, with a reference; never NULL: an unknown one is the host. */
 struct container *containers_get(struct containers *c, uint32_t hierarchy, uint64_t id, uint32_t pid);
 

@@ -351,6 +351,7 @@ static void the_runtime_is_started_again_and_its_containers_are_known(void **sta
 /* ---- a full node ---- */
 
 #define CROWD	     5000
+#define CROWD_INSIDE 60
 #define SETTLE_BEATS 14 /* seven seconds */
 
 static void start_crowd(int *ret_stdin, pid_t *ret_pid)
@@ -406,19 +407,22 @@ static void a_node_of_5000_processes_is_listed_and_nothing_is_lost(void **state)
 	struct fixture *f = *state;
 	uint64_t lost = f->node.lost, without, with;
 	struct pod pod;
-	char id[65];
+	char id[65], name[32];
 	pid_t crowd;
 	int in;
 
 	node_stop_agent(&f->node);
 	start_crowd(&in, &crowd);
 	kubelet_run_pod(&f->kubelet, "crowded", false, &pod);
-	kubelet_start(&f->kubelet, &pod, "in", "exec sleep 1000", id);
+	for (int i = 0; i < CROWD_INSIDE; i++) {
+		(void)snprintf(name, sizeof(name), "in%d", i);
+		kubelet_start(&f->kubelet, &pod, name, "exec sleep 1000", id);
+	}
 	without = settled_rss_kb(f, "off");
 	node_stop_agent(&f->node);
 	with = settled_rss_kb(f, f->rt.socket);
-	assert_known(f, id, &pod, "in");
-	printf("%d processes: agent %llu kB without asking the runtime, %llu kB with\n", CROWD,
+	assert_known(f, id, &pod, name);
+	printf("%d processes and %d containers: agent %llu kB without asking the runtime, %llu kB with\n", CROWD, CROWD_INSIDE,
 	       (unsigned long long)without, (unsigned long long)with);
 	kubelet_remove_pod(&f->kubelet, &pod);
 	(void)close(in);

@@ -304,6 +304,17 @@ static inline void runtime_set(struct runtime *f, enum runtime_mood mood)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+/* One of its counters, read under its lock. */
+static inline uint32_t runtime_count(struct runtime *f, const uint32_t *counter)
+{
+	uint32_t count;
+
+	(void)pthread_mutex_lock(&f->lock);
+	count = *counter;
+	(void)pthread_mutex_unlock(&f->lock);
+	return count;
+}
+
 static inline void runtime_stop(struct runtime *f)
 {
 	grpc_completion_queue *down;

@@ -374,6 +374,24 @@ static void whoever_outlives_the_table_keeps_its_container(void **state)
 	container_unref(held);
 }
 
+static void a_cgroup_that_is_removed_is_forgotten_and_its_processes_keep_it(void **state)
+{
+	struct fixture *f = *state;
+	struct containers *c = containers_new(f->root, f->proc, 16);
+	struct container *held;
+
+	containers_made(c, 0, 42, LEAF);
+	held = containers_get(c, 0, 42, 0);
+	containers_gone(c, 0, 42);
+	containers_gone(c, 0, 42);
+	containers_gone(c, 7, 42);
+	assert_non_null(containers_resolve(c, told(FULL_ID, "web-5d9")));
+	assert_string_equal(held->def.pod, "web-5d9");
+	assert_container(c, 0, 42, 0, "", "");
+	container_unref(held);
+	containers_free(c);
+}
+
 static void a_flood_of_containers_is_capped(void **state)
 {
 	struct fixture *f = *state;
@@ -409,6 +427,7 @@ int main(void)
 		TEST(a_second_answer_replaces_the_first),
 		TEST(details_go_with_the_last_process_and_are_asked_for_again),
 		TEST(whoever_outlives_the_table_keeps_its_container),
+		TEST(a_cgroup_that_is_removed_is_forgotten_and_its_processes_keep_it),
 		TEST(a_flood_of_containers_is_capped),
 	};
 
