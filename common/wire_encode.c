@@ -531,10 +531,13 @@ static bool acceptable(const struct wire_encoder *enc, const struct event *event
 	       event->endpoint_count <= EVENT_ENDPOINTS_MAX;
 }
 
-static bool definable(const struct process_def *def)
+/* One that is defined already was looked at then. */
+static bool definable(const struct wire_encoder *enc, const struct process_def *def)
 {
-	return !def || (def->arg_count <= EVENT_ARGS_MAX && def->env_count <= EVENT_ENV_MAX &&
-			process_bound(def) <= DEFINITION_MAX && wire_container_definable(def->container));
+	if (!def || table_peek(enc->processes, &def->exec_id))
+		return true;
+	return def->arg_count <= EVENT_ARGS_MAX && def->env_count <= EVENT_ENV_MAX &&
+	       process_bound(def) <= DEFINITION_MAX && wire_container_definable(def->container);
 }
 
 int wire_encode_container(struct wire_encoder *enc, const struct container_def *container)
@@ -590,8 +593,8 @@ int wire_encode_event(struct wire_encoder *enc, const struct event *event)
 
 	if (!acceptable(enc, event))
 		return -EINVAL;
-	if (!definable(event->process) || !definable(event->child) ||
-	    (event->detail && !definable(event->detail->target)))
+	if (!definable(enc, event->process) || !definable(enc, event->child) ||
+	    (event->detail && !definable(enc, event->detail->target)))
 		return -E2BIG;
 	if (wire_encoder_epoch_full(enc) || enc->body.len >= WIRE_BATCH_BYTES)
 		return -ENOSPC;
