@@ -195,9 +195,9 @@ static void on_repeat(void *ctx, const struct repeat *repeat)
 	hand_on(c, &d, &event);
 }
 
-/* Whether anybody was told of the process that ends. An exec that fails past its point of no return
- * (killed in the middle of it) has counted and was not reported: then it is the image before. */
-static bool find_ending(struct capture *c, struct decoded *d)
+/* The image that was told of. An exec that fails past its point of no return (killed in the middle of it)
+ * has counted and was not reported: then it is the one before. False when neither is known. */
+static bool find_told(struct capture *c, struct decoded *d)
 {
 	struct nj_task earlier = d->head.task;
 
@@ -205,7 +205,7 @@ static bool find_ending(struct capture *c, struct decoded *d)
 		return true;
 	earlier.exec_count--;
 	if (!proctable_find(c->processes, &earlier))
-		return d->head.time > c->begin_ns;
+		return false;
 	d->head.task = earlier;
 	return true;
 }
@@ -215,7 +215,7 @@ static void on_exit_record(struct capture *c, struct decoded *d)
 	const struct process_def *process;
 
 	repeats_task(c->repeats, &d->head.task, on_repeat, c);
-	if (!find_ending(c, d))
+	if (!find_told(c, d) && d->head.time <= c->begin_ns)
 		return;
 	repeats_task(c->repeats, &d->head.task, on_repeat, c);
 	process = actor(c, d);
@@ -303,6 +303,8 @@ static void on_record(void *ctx, struct bytes record)
 		on_exit_record(c, &d);
 		return;
 	}
+	if (d.kind == EVENT_KIND_EXEC_FAILED)
+		(void)find_told(c, &d);
 	if (d.kind == EVENT_KIND_CRED)
 		proctable_set_creds(c->processes, &d.head.task, &d.creds);
 	if (d.kind)

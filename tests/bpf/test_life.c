@@ -169,7 +169,7 @@ static int become_what_cannot_be_loaded(void *arg)
 
 static void an_exec_that_fails_too_late_ends_the_image_that_was_known(void **state)
 {
-	const struct seen *fork_seen, *end;
+	const struct seen *fork_seen, *failed, *end;
 	pid_t pid;
 
 	(void)state;
@@ -181,6 +181,9 @@ static void an_exec_that_fails_too_late_ends_the_image_that_was_known(void **sta
 	assert_non_null(end);
 	assert_int_equal(end->process.exec_id, fork_seen->child_exec_id);
 	assert_null(live_find(&live, EVENT_KIND_EXEC, (pid_t)fork_seen->child_pid, NULL));
+	failed = live_find(&live, EVENT_KIND_EXEC_FAILED, (pid_t)fork_seen->child_pid, NULL);
+	assert_non_null(failed);
+	assert_int_equal(failed->process.exec_id, fork_seen->child_exec_id);
 	assert_int_equal(losses_of_process_life(), 0);
 	live_stop(&live);
 }

@@ -223,6 +223,24 @@ static void a_process_that_was_missed_is_read_from_proc(void **state)
 	proctable_free(t);
 }
 
+static void a_target_is_found_or_made_as_who_acts_is(void **state)
+{
+	struct proctable *t = table_with(16, 0);
+	struct decoded d = exec_of(1, 1, "/bin/known");
+	const struct process_def *known = proctable_exec(t, &d);
+	struct nj_owner target = {.task = d.head.task, .tid = 1}, gone = {.task = task(77, 1), .tid = 78};
+	const struct process_def *made;
+
+	(void)state;
+	assert_ptr_equal(proctable_target(t, &target), known);
+	made = proctable_target(t, &gone);
+	assert_int_equal(made->pid, 77);
+	assert_string_equal(made->exe.path, "");
+	assert_ptr_equal(proctable_target(t, &gone), made);
+	assert_int_equal(made->exec_id, proctable_exec_id(t, &gone.task));
+	proctable_free(t);
+}
+
 static void one_that_proc_does_not_know_either_is_told_as_unknown(void **state)
 {
 	struct proctable *t = table_with(16, 0);
@@ -303,6 +321,7 @@ int main(void)
 		cmocka_unit_test(the_cap_holds_and_live_ones_that_go_are_counted),
 		cmocka_unit_test(past_the_budget_images_keep_only_a_beginning),
 		cmocka_unit_test(a_process_that_was_missed_is_read_from_proc),
+		cmocka_unit_test(a_target_is_found_or_made_as_who_acts_is),
 		cmocka_unit_test(one_that_proc_does_not_know_either_is_told_as_unknown),
 		cmocka_unit_test(what_is_known_only_by_its_act_ends_once_and_does_not_stay),
 	};
