@@ -45,6 +45,8 @@ static __always_inline void emit_seen(__u32 class)
 {
 	struct nj_counts *row = emit_counts();
 
+	/* In one register from the test to the place, whatever the caller's class comes from. */
+	class = (__u32)bounded(class, 31);
 	if (row && class < NJ_CLASS_MAX)
 		__sync_fetch_and_add(&row->seen[class], 1);
 }
@@ -53,6 +55,7 @@ static __always_inline void emit_lost(__u32 class)
 {
 	struct nj_counts *row = emit_counts();
 
+	class = (__u32)bounded(class, 31);
 	if (row && class < NJ_CLASS_MAX)
 		__sync_fetch_and_add(&row->lost[class], 1);
 }

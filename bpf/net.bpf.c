@@ -203,27 +203,6 @@ static __always_inline int listened(struct scratch *s, const struct call *call)
 	return tell(s, act, sk, 0);
 }
 
-/* Every failure after SYN_SENT is told by the state. A socket without a cookie never had one; of the
- * others the error says. */
-static __always_inline bool had_state(const struct sock *sk, __s64 result)
-{
-	if (result >= 0)
-		return true;
-	if (BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == 0)
-		return false;
-	switch (-result) {
-	case EPERM:
-	case EACCES:
-	case EFAULT:
-	case EINVAL:
-	case EAFNOSUPPORT:
-	case ENETDOWN:
-	case ENETUNREACH:
-		return false;
-	}
-	return true;
-}
-
 static __always_inline int connected(struct scratch *s, const struct call *call)
 {
 	struct sock *sk = look_at(s, (__s32)call->arg[0], call->result);
@@ -233,7 +212,7 @@ static __always_inline int connected(struct scratch *s, const struct call *call)
 
 	if (kind == NJ_EP_NONE || socket_came_to_nothing(call->result))
 		return 0;
-	if (kind == NJ_EP_TCP && had_state(sk, call->result))
+	if (kind == NJ_EP_TCP && socket_had_state(sk, call->result))
 		return 0;
 	len = socket_read_address(s, call->arg[1], (__u32)call->arg[2]);
 	/* A connect to AF_UNSPEC dissolves the association. */

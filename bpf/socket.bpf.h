@@ -44,3 +44,24 @@ static __always_inline __u32 socket_read_address(struct scratch *s, __u64 addres
 		len = NJ_ADDRESS_MAX;
 	return bpf_probe_read_user(s->raw, bounded(len, 2 * NJ_ADDRESS_MAX - 1), (void *)address) ? 0 : len;
 }
+
+/* TCP: every failure after SYN_SENT is told by the state. A socket without a cookie never had one; of the
+ * others the error says. */
+static __always_inline bool socket_had_state(const struct sock *sk, __s64 result)
+{
+	if (result >= 0)
+		return true;
+	if (BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == 0)
+		return false;
+	switch (-result) {
+	case EPERM:
+	case EACCES:
+	case EFAULT:
+	case EINVAL:
+	case EAFNOSUPPORT:
+	case ENETDOWN:
+	case ENETUNREACH:
+		return false;
+	}
+	return true;
+}

@@ -414,6 +414,9 @@ static void decode_act(struct cursor *c, struct decoded *d)
 	d->detail.call = decode_call_name(act.call, act.marks & NJ_MARK_COMPAT);
 	d->detail.arg_count = act.arg_count;
 	memcpy(d->detail.args, act.arg, sizeof(act.arg));
+	/* As openat has them. */
+	if (act.kind == NJ_KIND_OPEN)
+		d->flags = (uint32_t)act.arg[2];
 	while (c->rest.len > 0 && !c->bad)
 		take_part(c, d);
 	if (!c->bad && d->address.len > 0)

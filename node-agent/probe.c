@@ -3,6 +3,7 @@
 #include "node-agent/probe.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,8 @@ static const struct {
 	{"process_fork", USE_HOOK, NJ_BIT(PROCESS), 0},
 	{"tcp_state", USE_HOOK, NJ_BIT(TCP), 0},
 	{"cgroup_made", USE_HOOK, NJ_BIT(CGROUP), 0},
+	{"uring_complete", USE_HOOK, NJ_BIT(IO_URING), 0},
+	{"uring_submit", USE_HOOK, NJ_BIT(IO_URING), 0},
 	{"egress", USE_HOOK, NJ_BIT(DNS) | NJ_BIT(PAYLOAD), 0},
 	{"cgroup_gone", USE_HOOK, NJ_BIT(CGROUP), 0},
 	{"syscall_exit", USE_DISPATCHER, 0, 0},
@@ -123,6 +126,16 @@ static uint64_t classes_of(size_t i)
 	return classes;
 }
 
+/* io_uring's submission was called otherwise before 6.2. */
+static const char *submit_hook(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF) > 0;
+
+	btf__free(btf);
+	return has ? "io_uring_submit_req" : "io_uring_submit_sqe";
+}
+
 /* Opens the object with only the chosen programs (a bit each), sized for this machine. */
 static struct nightjar_bpf *open_with(const struct probe_config *config, enum provider_kind kind, uint64_t chosen)
 {
@@ -137,6 +150,7 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, enum pr
 		if (chosen & (1ULL << i) && program_of(skel, i) && provider_uses(kind, programs[i].name))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
 	provider_prepare(kind, skel->obj);
+	(void)bpf_program__set_attach_target(skel->progs.uring_submit, 0, config->submit_hook);
 	if (config->refused)
 		(void)bpf_program__set_attach_target(
 			bpf_object__find_program_by_name(skel->obj, config->refused), 0, "rcu_utilization");
@@ -304,6 +318,7 @@ static int sample_dcache(void *ctx, int fd, struct nj_dcache_sample *ret_sample)
 int probe_new(const struct probe_config *config, struct probe **ret_probe, struct err *e)
 {
 	_cleanup_(probe_freep) struct probe *p = calloc(1, sizeof(*p));
+	struct probe_config here = *config;
 	libbpf_print_fn_t before;
 	int r;
 
@@ -311,7 +326,8 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 		return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
 	p->wanted = UINT64_MAX;
 	before = libbpf_set_print(quiet);
-	r = load(p, config, e);
+	here.submit_hook = submit_hook();
+	r = load(p, &here, e);
 	(void)libbpf_set_print(before);
 	if (r == 0)
 		r = make_rings(p, config, e);
