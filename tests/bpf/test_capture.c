@@ -196,7 +196,7 @@ static void without_a_class_that_needs_them_calls_are_not_looked_at(void **state
 	live_start(&live, NULL, 0);
 	fds = open_descriptors();
 	live_policy(&live, 1, 1U << NJ_CLASS_TCP, none);
-	assert_int_equal(open_descriptors(), fds - 1); /* the hook is gone, not only deaf */
+	assert_true(open_descriptors() < fds); /* the hooks are gone, not only deaf */
 	pid = live_run(&live, one_pipe, NULL);
 	assert_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
 	/* And looked at again when one does, as often as asked. */
