@@ -339,39 +339,51 @@ static __always_inline bool is_told(const struct sock *sk, __u8 endpoint, __u8 k
 					 (kind == NJ_KIND_LISTEN && result >= 0));
 }
 
+/* Puts the record of what was done to the socket in slot 0 together. */
+static __noinline int emit_socket(struct scratch *s, const struct request *r, struct sock *sk, __s64 result)
+{
+	struct nj_act *act = begin(s, r, result);
+	bool message = is_message((__u8)act->kind);
+
+	if (message)
+		act->arg[1] = 1;
+	if (sk)
+		act_add_endpoint(ENDPOINT_SLOT);
+	if (sk && result >= 0 && act->kind != NJ_KIND_SOCKET)
+		socket_add_names((__u64)sk, act->kind == NJ_KIND_CONNECT || message ? SOCKET_PEER : SOCKET_OWN);
+	add_raw(s, NJ_PART_ADDRESS, r->raw, r->raw_len);
+	return end(s, act, r);
+}
+
+/* An accepted TCP socket gets its owner: see net.bpf.c. */
+static __always_inline void note_owner(const struct request *r, const struct nj_endpoint *ep, __s64 result)
+{
+	__u64 cookie = ep->id;
+
+	if (r->opcode == URING_ACCEPT && ep->kind == NJ_EP_TCP && result >= 0)
+		bpf_map_update_elem(&accepted, &cookie, &r->owner, BPF_ANY);
+}
+
 static __noinline int tell_socket(struct scratch *s, const struct request *r, struct file *file, __s64 result)
 {
 	__u8 kind = ops[bounded(r->opcode, URING_OPS - 1)].kind;
+	bool is_new = kind == NJ_KIND_SOCKET || kind == NJ_KIND_ACCEPT;
 	const struct nj_endpoint *ep = &s->endpoints[ENDPOINT_SLOT];
 	struct socket *socket = socket_of(file);
 	struct sock *sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
-	bool is_new = kind == NJ_KIND_SOCKET || kind == NJ_KIND_ACCEPT;
-	struct nj_act *act;
 
-	if (socket_came_to_nothing(result) || (!sk && kind != NJ_KIND_SOCKET))
+	if (socket_came_to_nothing(result))
 		return 0;
-	if (sk)
-		fdinfo_endpoint((__u64)file, is_new && !r->slot ? (int)result : -1, ENDPOINT_SLOT, SCRATCH_HOOK);
+	if (!sk)
+		return kind == NJ_KIND_SOCKET ? emit_socket(s, r, NULL, result) : 0;
+	fdinfo_endpoint((__u64)file, is_new && !r->slot ? (int)result : -1, ENDPOINT_SLOT, SCRATCH_HOOK);
 	if (is_told(sk, ep->kind, kind, result))
 		return 0;
-	if (kind == NJ_KIND_ACCEPT && ep->kind == NJ_EP_TCP && result >= 0) {
-		__u64 cookie = ep->id;
-
-		bpf_map_update_elem(&accepted, &cookie, &r->owner, BPF_ANY);
-	}
+	note_owner(r, ep, result);
 	__builtin_memcpy(s->raw, r->raw, NJ_RAW_MAX);
 	if (is_message(kind) && is_repeat(s, r, kind, result))
 		return 0;
-	act = begin(s, r, result);
-	if (is_message(kind))
-		act->arg[1] = 1;
-	if (sk) {
-		act_add_endpoint(ENDPOINT_SLOT);
-		if (result >= 0 && kind != NJ_KIND_SOCKET)
-			socket_add_names((__u64)sk, kind == NJ_KIND_CONNECT || is_message(kind) ? SOCKET_PEER : SOCKET_OWN);
-	}
-	add_raw(s, NJ_PART_ADDRESS, r->raw, r->raw_len);
-	return end(s, act, r);
+	return emit_socket(s, r, sk, result);
 }
 
 /* From the descriptor in the request to what it works on. */

@@ -3,20 +3,18 @@
 #include "node-agent/probe.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <nightjar.skel.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 
 #include "bpf/calls.h"
 #include "node-agent/dcache.h"
 #include "node-agent/event_class.h"
+#include "node-agent/hook.h"
 
 #define RINGS_MAX 65
 
@@ -124,16 +122,6 @@ static uint64_t classes_of(size_t i)
 		    (programs[i].use == USE_CALL && acts[act].program == programs[i].place))
 			classes |= acts[act].classes;
 	return classes;
-}
-
-/* io_uring's submission was called otherwise before 6.2. */
-static const char *submit_hook(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF) > 0;
-
-	btf__free(btf);
-	return has ? "io_uring_submit_req" : "io_uring_submit_sqe";
 }
 
 /* Opens the object with only the chosen programs (a bit each), sized for this machine. */
@@ -326,7 +314,7 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 		return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
 	p->wanted = UINT64_MAX;
 	before = libbpf_set_print(quiet);
-	here.submit_hook = submit_hook();
+	here.submit_hook = hook_of_submission();
 	r = load(p, &here, e);
 	(void)libbpf_set_print(before);
 	if (r == 0)
@@ -439,42 +427,7 @@ static void fill_coverage(struct probe *p)
 		p->coverages += fill_row(p, class, &p->coverage[p->coverages]);
 }
 
-static bool is_on_cgroup(const struct probe *p, size_t i)
-{
-	return bpf_program__type(program_of(p->skel, i)) == BPF_PROG_TYPE_CGROUP_SKB;
-}
-
-/* The root of the v2 hierarchy, which stands beside v1's where both are in use. */
-static int open_cgroup_root(void)
-{
-	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	struct statfs fs;
-
-	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
-		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-			return open(roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	errno = ENOENT;
-	return -1;
-}
-
-/* NULL with errno. */
-static struct bpf_link *attach(const struct probe *p, size_t i)
-{
-	struct bpf_link *link = NULL;
-	int root;
-
-	if (!is_on_cgroup(p, i))
-		return bpf_program__attach(program_of(p->skel, i));
-	root = open_cgroup_root();
-	if (root >= 0) {
-		link = bpf_program__attach_cgroup(program_of(p->skel, i), root);
-		(void)close(root);
-	}
-	return link;
-}
-
-/* A program that is attached by itself. What is on a cgroup stays there: to put it back would take
- * CAP_NET_ADMIN, which the agent has given up by then. Unwanted it costs a packet next to nothing. */
+/* A program that is attached by itself. */
 static int set_hook(struct probe *p, size_t i, bool wanted)
 {
 	if (!wanted && is_on_cgroup(p, i))
@@ -490,7 +443,7 @@ static int set_hook(struct probe *p, size_t i, bool wanted)
 	}
 	if (p->links[i])
 		return 0;
-	p->links[i] = attach(p, i);
+	p->links[i] = hook_attach(program_of(p->skel, i));
 	if (!p->links[i])
 		p->refused[i] = -errno;
 	return p->refused[i];

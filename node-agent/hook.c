@@ -1,0 +1,54 @@
+/* See hook.h. */
+#include "node-agent/hook.h"
+
+#include <bpf/btf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+bool hook_stays(const struct bpf_program *program)
+{
+	return bpf_program__type(program) == BPF_PROG_TYPE_CGROUP_SKB;
+}
+
+/* The root of the v2 hierarchy, which stands beside v1's where both are in use. */
+static int open_cgroup_root(void)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	struct statfs fs;
+
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return open(roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	errno = ENOENT;
+	return -1;
+}
+
+struct bpf_link *hook_attach(const struct bpf_program *program)
+{
+	struct bpf_link *link = NULL;
+	int root, error;
+
+	if (!hook_stays(program))
+		return bpf_program__attach(program);
+	root = open_cgroup_root();
+	if (root < 0)
+		return NULL;
+	link = bpf_program__attach_cgroup(program, root);
+	error = errno;
+	(void)close(root);
+	errno = error;
+	return link;
+}
+
+/* Renamed in 6.2. */
+const char *hook_of_submission(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF) > 0;
+
+	btf__free(btf);
+	return has ? "io_uring_submit_req" : "io_uring_submit_sqe";
+}
