@@ -430,7 +430,7 @@ static void fill_coverage(struct probe *p)
 /* A program that is attached by itself. */
 static int set_hook(struct probe *p, size_t i, bool wanted)
 {
-	if (!wanted && is_on_cgroup(p, i))
+	if (!wanted && hook_stays(program_of(p->skel, i)))
 		return 0;
 	if (programs[i].use == USE_DISPATCHER && p->provider) {
 		p->refused[i] = provider_want(p->provider, p->wanted);
