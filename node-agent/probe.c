@@ -557,7 +557,7 @@ void probe_missed(struct probe *p, uint64_t ret_missed[static NJ_CLASS_MAX])
 {
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
-		if (programs[i].use == USE_HOOK && p->classes[i])
+		if ((programs[i].use == USE_HOOK || programs[i].use == USE_DISPATCHER) && p->classes[i])
 			ret_missed[lowest(p->classes[i])] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
 }
 

@@ -221,6 +221,11 @@ void live_pump(struct live *l, int timeout_ms)
 	assert_true(capture_turn(l->capture, 4096, on_event, l) >= 0);
 }
 
+void live_drain(struct live *l)
+{
+	assert_true(capture_stop(l->capture, on_event, l) >= 0);
+}
+
 struct actor live_actor(struct live *l, live_act act, void *arg)
 {
 	struct actor a;

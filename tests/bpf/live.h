@@ -60,6 +60,8 @@ void live_start_refusing(struct live *l, const char *program);
 /* The same, looking every 200 ms at who uses more than a tenth of a CPU. */
 void live_start_sampling(struct live *l, bool host);
 void live_stop(struct live *l);
+/* Takes the programs off the system calls and handles all that waits: nothing is told of acts from here on. */
+void live_drain(struct live *l);
 /* Another policy: these classes, and opens of the names (NULL: those that are wanted now). */
 void live_policy(struct live *l, uint32_t generation, uint64_t classes, const char *const *open_names);
 /* What a test wants that the function above does not say: a copy of the present policy to be changed, and

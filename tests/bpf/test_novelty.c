@@ -299,18 +299,35 @@ static int open_many(void *arg)
 	return 0;
 }
 
+static uint64_t lost_of(const char *class)
+{
+	struct loss losses[4 * NJ_CLASS_MAX];
+	uint32_t count = capture_losses(live.capture, losses, 4 * NJ_CLASS_MAX);
+	uint64_t lost = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(losses[i].class, class) == 0)
+			lost += losses[i].count;
+	return lost;
+}
+
 static void acts_that_push_each_other_out_are_all_told(void **state)
 {
 	pid_t pid = live_run(&live, open_many, NULL);
-	struct tally t = tally_of(pid, NULL);
-	struct nj_counts counts;
+	struct tally t;
+	uint64_t lost;
 
 	(void)state;
-	assert_int_equal(capture_counts(live.capture, -1, &counts), 0);
-	/* An act after one whose record found no room is told itself. */
-	assert_int_equal(t.told + t.repeated + counts.lost[NJ_CLASS_FILE], 2 * MANY);
-	assert_true(t.told + counts.lost[NJ_CLASS_FILE] >= MANY);
-	assert_true(t.repeated + counts.lost[NJ_CLASS_FILE] >= MANY);
+	/* A record behind one that somebody was kept from finishing may come after the end of its process. */
+	live_drain(&live);
+	t = tally_of(pid, NULL);
+	lost = lost_of("file");
+	/* An act after one whose record found no room is told itself. What the kernel left out (MISSED) may have
+	 * been another program's call. */
+	assert_true(t.told + t.repeated <= 2 * MANY);
+	assert_true(t.told + t.repeated + lost >= 2 * MANY);
+	assert_true(t.told + lost >= MANY);
+	assert_true(t.repeated + lost >= MANY);
 	assert_true(t.repeated > 0);
 }
 
