@@ -22,7 +22,7 @@ enum nj_record_type {
 	NJ_EXEC = 2,
 	NJ_EXIT = 3,
 	NJ_TCP = 4,
-	NJ_OPEN = 7,
+	/* 7 was an open, which is an act now. */
 	NJ_DUP = 8,
 	NJ_PIPE = 9,
 	NJ_CGROUP = 11,
@@ -285,19 +285,6 @@ struct nj_packet {
 #define NJ_PACKET_LARGE 512
 #define NJ_FIRST_BYTES	64
 
-/* Then: path of the opened file, raw argument. */
-struct nj_open {
-	struct nj_head head;
-	__s64 result; /* descriptor or -errno */
-	struct nj_file file;
-	struct nj_endpoint endpoint; /* FIFO or pty; kind NONE otherwise */
-	__s32 dirfd;
-	__u32 open_flags;
-	__u16 path_len;
-	__u16 raw_len;
-	__u32 flags; /* NJ_EXE_TRUNCATED: the path is cut on the left */
-};
-
 struct nj_dup {
 	struct nj_head head;
 	__s32 old_fd;
@@ -532,7 +519,6 @@ _Static_assert(sizeof(struct nj_exit) == 64, "abi");
 _Static_assert(sizeof(struct nj_packet) == 128, "abi");
 _Static_assert(sizeof(struct nj_owner) == 40, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 128, "abi");
-_Static_assert(sizeof(struct nj_open) == 176, "abi");
 _Static_assert(sizeof(struct nj_dup) == 128, "abi");
 _Static_assert(sizeof(struct nj_pipe) == 184, "abi");
 _Static_assert(sizeof(struct nj_act) == 120, "abi");

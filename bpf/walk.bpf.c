@@ -371,11 +371,28 @@ int walk_root(void)
 	return WALK_FOUND;
 }
 
-int walk_add_path(__u32 type)
+int walk_nowhere(void)
+{
+	struct walk *w = walk_state();
+
+	if (w)
+		w->outcome = WALK_NOWHERE;
+	return WALK_NOWHERE;
+}
+
+int walk_next_is(__u64 dentry_address)
+{
+	struct dentry *dentry = (void *)dentry_address;
+	struct walk *w = walk_state();
+
+	return w && BPF_CORE_READ(dentry, d_name.len) == w->end - w->pos && walk_same_name(dentry_address);
+}
+
+int walk_text(void)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct walk *w = walk_state();
-	__u32 len, start, end = NJ_PATH_MAX;
+	__u32 len, end = NJ_PATH_MAX;
 	int found;
 
 	if (!s || !w || w->outcome == WALK_NOWHERE)
@@ -384,7 +401,8 @@ int walk_add_path(__u32 type)
 	len = (__u32)found & (2 * NJ_PATH_MAX - 1);
 	if (len == 0 || len > NJ_PATH_MAX)
 		return 0;
-	start = NJ_PATH_MAX - len;
+	w->path_start = NJ_PATH_MAX - len;
+	w->path_cut = found & PATH_CUT;
 	if (w->outcome != WALK_FOUND) {
 		long rest;
 
@@ -395,9 +413,19 @@ int walk_add_path(__u32 type)
 						 w->text + text_at(w->pos));
 		end += rest > 0 ? (__u32)rest : 0;
 		if (rest == REST_MAX)
-			found |= PATH_CUT;
+			w->path_cut = PATH_CUT;
 	}
-	return act_add_scratch(type, start, end - start, found & PATH_CUT);
+	w->path_len = end - w->path_start;
+	return (int)w->path_len;
+}
+
+int walk_add_path(__u32 type)
+{
+	struct walk *w = walk_state();
+
+	if (!w || !walk_text())
+		return 0;
+	return act_add_scratch(type, w->path_start, w->path_len, w->path_cut);
 }
 
 int walk_add_inode(void)

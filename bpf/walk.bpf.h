@@ -43,6 +43,9 @@ struct walk {
 	__u32 flags;
 	__u32 links;
 	__u32 outcome;
+	__u32 path_start; /* of scratch.path, what walk_text has left there */
+	__u32 path_len;	  /* with its final NUL */
+	__u32 path_cut;
 	char text[WALK_TEXT + WALK_LINK];
 	char link[2 * WALK_LINK];
 	char name[2 * WALK_LINK];
@@ -52,6 +55,13 @@ struct walk {
 int walk_argument(__u64 user_address, int dirfd, __u32 flags);
 /* Stands on the current root, seen from that of the mount namespace. */
 int walk_root(void);
+/* For an argument that cannot be followed from here. Returns WALK_NOWHERE. */
+int walk_nowhere(void);
+/* Leaves the path in scratch.path, from path_start on: of the object, or of where it would be. Returns its
+ * length, 0 when there is none. */
+int walk_text(void);
+/* Whether the next name, which the walk did not find, is that of a dentry. */
+int walk_next_is(__u64 dentry);
 /* Adds the path: of the object, or of where it would be. */
 int walk_add_path(__u32 type);
 /* NJ_PART_FILE of the object that was found. */
@@ -73,6 +83,13 @@ static __always_inline struct walk *walk_state(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&walks, &zero);
+}
+
+static __always_inline bool walk_stands_on(const struct dentry *dentry)
+{
+	const struct walk *w = walk_state();
+
+	return w && w->dentry == (__u64)dentry;
 }
 
 static __always_inline struct inode *walk_inode(const struct walk *w)

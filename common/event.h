@@ -21,7 +21,9 @@ enum event_kind {
 	EVENT_KIND_CLOSE = 6,	    /* endpoints[0]; result: -errno of a refused or broken connection */
 	EVENT_KIND_LISTEN = 7,	    /* endpoints[0] */
 	EVENT_KIND_ACCEPT = 8,	    /* endpoints[0] */
-	EVENT_KIND_OPEN = 9,	    /* path, raw_path, file, flags, result; endpoints[0]: FIFO, pty */
+	/* path, raw_path, file, flags, result; endpoints[0]: FIFO, pty; args, whatever the call: directory,
+	 * 0, flags, mode, resolve. A failed one has the path that was meant. */
+	EVENT_KIND_OPEN = 9,
 	EVENT_KIND_DUP = 10,	    /* endpoints[0] is behind its fd now; old_fd */
 	EVENT_KIND_PIPE = 11,	    /* endpoints[0..1]: pipe and socketpair */
 	EVENT_KIND_CRED = 12,	    /* creds after the call, result */

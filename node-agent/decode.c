@@ -256,22 +256,6 @@ static void decode_tcp(struct cursor *c, struct decoded *d)
 	add_endpoint(c, d, &tcp.socket);
 }
 
-static void decode_open(struct cursor *c, struct decoded *d)
-{
-	struct nj_open open;
-
-	if (!take_fixed(c, &open, sizeof(open)))
-		return;
-	d->kind = EVENT_KIND_OPEN;
-	d->result = open.result;
-	d->flags = open.open_flags;
-	turn_file(&open.file, &d->file);
-	if (open.endpoint.kind != NJ_EP_NONE)
-		add_endpoint(c, d, &open.endpoint);
-	d->file.path = take_text(c, open.path_len);
-	d->raw_path = take_text(c, open.raw_len);
-}
-
 static void decode_dup(struct cursor *c, struct decoded *d)
 {
 	struct nj_dup dup;
@@ -414,7 +398,7 @@ static void decode_act(struct cursor *c, struct decoded *d)
 	d->detail.call = decode_call_name(act.call, act.marks & NJ_MARK_COMPAT);
 	d->detail.arg_count = act.arg_count;
 	memcpy(d->detail.args, act.arg, sizeof(act.arg));
-	/* As openat has them. */
+	/* As openat2 has them. */
 	if (act.kind == NJ_KIND_OPEN)
 		d->flags = (uint32_t)act.arg[2];
 	while (c->rest.len > 0 && !c->bad)
@@ -468,7 +452,6 @@ static const struct {
 	[NJ_EXEC] = {decode_exec, NJ_CLASS_PROCESS},
 	[NJ_EXIT] = {decode_exit, NJ_CLASS_PROCESS},
 	[NJ_TCP] = {decode_tcp, NJ_CLASS_TCP},
-	[NJ_OPEN] = {decode_open, NJ_CLASS_FILE},
 	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
 	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},
 	[NJ_ACT] = {decode_act, NJ_CLASS_PROCESS},

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -143,7 +144,193 @@ static void a_failed_open_is_told_by_its_argument(void **state)
 	assert_non_null(s);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->raw_path, "/nonexistent/nj-wanted");
-	assert_string_equal(s->path, "");
+	assert_string_equal(s->path, "/nonexistent/nj-wanted");
+	assert_int_equal(s->event.file.inode, 0);
+}
+
+/* A policy that wants opens below the directory, or every open. */
+static void want(bool all)
+{
+	static const char *const none[] = {NULL};
+	static const char *prefixes[2];
+	struct uplink_policy *next = live_next(&live);
+
+	prefixes[0] = dir;
+	next->open_names = none;
+	next->open_name_count = 0;
+	next->open_prefixes = prefixes;
+	next->open_prefix_count = 1;
+	next->open_all = all;
+	live_switch(&live);
+}
+
+static int open_and_fail(void *arg)
+{
+	(void)arg;
+	if (chdir(dir) < 0 || setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0)
+		return 1;
+	(void)open("link", O_WRONLY);
+	(void)open("sub/nothing", O_RDONLY); /* relative, and not there: nobody asked for the name */
+	(void)open("sub", O_RDONLY | O_CREAT, 0600);
+	(void)open("/etc/shadow", O_RDONLY);
+	return 0;
+}
+
+static void what_a_failed_open_meant_is_followed(void **state)
+{
+	const struct seen *s;
+	size_t from = 0;
+	char path[256];
+	pid_t pid;
+
+	(void)state;
+	want(false);
+	(void)snprintf(path, sizeof(path), "%s/sub", dir);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	pid = live_run(&live, open_and_fail, NULL);
+	s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+	assert_non_null(s);
+	(void)snprintf(path, sizeof(path), "%s/sub/nj-wanted", dir);
+	assert_string_equal(s->path, path);
+	assert_string_equal(s->raw_path, "link");
+	assert_int_equal(s->event.result, -EACCES);
+	assert_true(s->event.file.inode != 0);
+	s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+	assert_non_null(s);
+	(void)snprintf(path, sizeof(path), "%s/sub", dir);
+	assert_string_equal(s->path, path);
+	assert_int_equal(s->event.result, -EISDIR);
+	assert_null(live_find(&live, EVENT_KIND_OPEN, pid, &from));
+}
+
+static int open_with_everything(void *arg)
+{
+	struct {
+		uint64_t flags, mode, resolve;
+	} how = {O_CREAT | O_RDWR, 0604, 8 /* RESOLVE_BENEATH */};
+	struct {
+		struct file_handle handle;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} to = {.handle.handle_bytes = MAX_HANDLE_SZ};
+	int at, mount;
+
+	(void)arg;
+	if (chdir(dir) < 0)
+		return 1;
+	at = open("sub", O_RDONLY | O_DIRECTORY);
+	if (at < 0 || syscall(SYS_openat, at, "made", O_CREAT | O_WRONLY, 0640) < 0 || unlink("sub/made") < 0)
+		return 2;
+	if (syscall(SYS_openat2, at, "made", &how, sizeof(how)) < 0 || unlink("sub/made") < 0)
+		return 3;
+	if (open("link", O_PATH | O_NOFOLLOW) < 0 || open("sub", O_TMPFILE | O_WRONLY, 0600) < 0)
+		return 4;
+	if (name_to_handle_at(at, "nj-wanted", &to.handle, &mount, 0) < 0)
+		return errno == EOPNOTSUPP ? 0 : 5;
+	return open_by_handle_at(at, &to.handle, O_RDONLY) < 0;
+}
+
+static void an_open_tells_all_that_it_was_asked(void **state)
+{
+	static const struct {
+		const char *call, *end, *raw;
+		uint64_t mode, resolve;
+	} rows[] = {
+		{"openat", "/sub", "sub", 0, 0},	     {"openat", "/sub/made", "made", 0640, 0},
+		{"openat2", "/sub/made", "made", 0604, 8},  {"openat", "/link", "link", 0, 0},
+		{"openat", NULL, "sub", 0600, 0},	     {"open_by_handle_at", "/sub/nj-wanted", "", 0, 0},
+	};
+	const struct seen *s;
+	size_t from = 0;
+	pid_t pid;
+
+	(void)state;
+	want(true);
+	pid = live_run(&live, open_with_everything, NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		do {
+			s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+			if (!s && i == 5) /* a file system without handles */
+				skip();
+			assert_non_null(s);
+		} while (!strstr(s->path, dir));
+		assert_string_equal(s->call, rows[i].call);
+		if (rows[i].end)
+			assert_string_equal(s->path + strlen(dir), rows[i].end);
+		assert_string_equal(s->raw_path, rows[i].raw);
+		assert_int_equal(s->detail.args[2], s->event.flags);
+		assert_int_equal(s->detail.args[3], rows[i].mode);
+		assert_int_equal(s->detail.args[4], rows[i].resolve);
+		assert_int_equal(s->event.marks, 0);
+		assert_true(s->event.file.inode != 0);
+		if (i == 3)
+			assert_true(S_ISLNK(s->event.file.mode));
+		if (i == 4)
+			assert_int_equal(s->event.file.nlink, 0);
+	}
+}
+
+static char shared_argument[] = "nj-wanted";
+static volatile char *const changing = &shared_argument[3];
+
+static void *rename_argument(void *stop)
+{
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+		*changing = *changing == 'w' ? 'x' : 'w';
+	return NULL;
+}
+
+/* One thread opens while another one changes the name that it opens. */
+static int open_what_changes(void *arg)
+{
+	pthread_t other;
+	bool stop = false;
+	char path[300];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/sub", dir);
+	if (chdir(path) < 0 || (fd = creat("nj-xanted", 0600)) < 0 || close(fd) < 0)
+		return 1;
+	if (pthread_create(&other, NULL, arg ? rename_argument : (void *(*)(void *))(uintptr_t)pause, &stop) != 0)
+		return 2;
+	for (int i = 0; i < 200; i++) {
+		char before = *changing;
+
+		/* The other one runs right now. */
+		while (arg && *changing == before)
+			continue;
+		fd = open(shared_argument, O_RDONLY);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	return unlink("nj-xanted") < 0;
+}
+
+static size_t raced(pid_t pid, size_t *ret_all)
+{
+	const struct seen *s;
+	size_t from = 0, count = 0;
+
+	*ret_all = 0;
+	while ((s = live_find(&live, EVENT_KIND_OPEN, pid, &from))) {
+		count += (s->event.marks & EVENT_MARK_RACED) != 0;
+		(*ret_all)++;
+	}
+	return count;
+}
+
+static void an_argument_that_changes_under_an_open_is_marked(void **state)
+{
+	size_t all, marked = 0;
+
+	(void)state;
+	want(false);
+	assert_int_equal(raced(live_run(&live, open_what_changes, NULL), &all), 0);
+	assert_true(all > 0);
+	for (int i = 0; i < 20 && marked == 0; i++)
+		marked = raced(live_run(&live, open_what_changes, &live), &all);
+	assert_true(marked > 0);
 }
 
 static int open_conversations(void *arg)
@@ -372,6 +559,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_path_is_that_of_the_opened_file_and_the_argument_is_kept, start, stop),
 		cmocka_unit_test_setup_teardown(open_openat_openat2_and_creat_are_alike, start, stop),
 		cmocka_unit_test_setup_teardown(a_failed_open_is_told_by_its_argument, start, stop),
+		cmocka_unit_test_setup_teardown(what_a_failed_open_meant_is_followed, start, stop),
+		cmocka_unit_test_setup_teardown(an_open_tells_all_that_it_was_asked, start, stop),
+		cmocka_unit_test_setup_teardown(an_argument_that_changes_under_an_open_is_marked, start, stop),
 		cmocka_unit_test_setup_teardown(fifos_and_terminals_are_reported_whatever_their_name, start, stop),
 		cmocka_unit_test_setup_teardown(pipes_socket_pairs_and_copies_of_them_are_reported, start, stop),
 		cmocka_unit_test_setup_teardown(credentials_are_told_as_they_are_after_the_call, start, stop),

@@ -221,6 +221,27 @@ static void an_address_is_the_peer_of_a_message_and_of_what_failed(void **state)
 	assert_int_equal(d.endpoints[0].remote_port, 53);
 }
 
+static void an_open_has_its_flags_among_its_arguments(void **state)
+{
+	struct nj_act act = {
+		.head = {.type = NJ_ACT, .size = sizeof(act)},
+		.kind = NJ_KIND_OPEN,
+		.result = 3,
+		.arg = {(uint64_t)-100, 0, 0101, 0640, 8},
+		.arg_count = 5,
+	};
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(&act, sizeof(act)), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_OPEN);
+	assert_int_equal(d.flags, 0101);
+	assert_int_equal(d.detail.args[3], 0640);
+	act.kind = NJ_KIND_CHMOD;
+	assert_int_equal(decode_record(bytes_of(&act, sizeof(act)), &d), 0);
+	assert_int_equal(d.flags, 0);
+}
+
 static void the_names_of_a_unix_socket_are_texts(void **state)
 {
 	struct nj_act act = {.head = {.type = NJ_ACT}, .kind = NJ_KIND_CONNECT};
@@ -545,6 +566,7 @@ int main(void)
 		cmocka_unit_test(an_act_of_no_known_kind_or_part_is_refused),
 		cmocka_unit_test(an_act_gives_all_its_parts),
 		cmocka_unit_test(an_address_is_the_peer_of_a_message_and_of_what_failed),
+		cmocka_unit_test(an_open_has_its_flags_among_its_arguments),
 		cmocka_unit_test(the_names_of_a_unix_socket_are_texts),
 		cmocka_unit_test(a_packet_that_lies_about_its_length_or_kind_is_refused),
 		cmocka_unit_test(a_packet_tells_the_question_it_carries),

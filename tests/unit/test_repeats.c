@@ -60,19 +60,25 @@ static uint64_t id_of(uint32_t slot, uint64_t serial)
 static void open_window(struct fixture *f, uint32_t slot, uint64_t serial, const struct nj_task *task, size_t padding)
 {
 	struct {
-		struct nj_open open;
-		char text[2048];
-	} record = {.open.path_len = 3};
+		struct nj_act open;
+		uint8_t parts[2048];
+	} record = {.open.kind = NJ_KIND_OPEN};
+	struct nj_part path = {.len = 3, .type = NJ_PART_PATH}, raw = {.len = (uint16_t)padding, .type = NJ_PART_RAW};
 	struct nj_window *window = &f->windows[slot];
+	size_t len = sizeof(path) + path.len;
 
-	memcpy(record.text, "/x", 3);
-	record.open.raw_len = (uint16_t)padding;
-	memset(record.text + 3, 'r', padding);
-	if (padding > 0)
-		record.text[3 + padding - 1] = '\0';
+	memcpy(record.parts, &path, sizeof(path));
+	memcpy(record.parts + sizeof(path), "/x", 3);
+	if (padding > 0) {
+		memcpy(record.parts + len, &raw, sizeof(raw));
+		len += sizeof(raw);
+		memset(record.parts + len, 'r', padding);
+		len += padding;
+		record.parts[len - 1] = '\0';
+	}
 	record.open.head = (struct nj_head){
-		.type = NJ_OPEN,
-		.size = (uint16_t)(sizeof(record.open) + 3 + padding),
+		.type = NJ_ACT,
+		.size = (uint16_t)(sizeof(record.open) + len),
 		.task = *task,
 		.window = id_of(slot, serial),
 	};
