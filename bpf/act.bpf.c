@@ -56,8 +56,13 @@ int act_add_text(__u32 type, __u64 user_address, __u32 max)
 	if (!room)
 		return part_missing(s);
 	len = bpf_probe_read_user_str(room, bounded(max, 2 * NJ_RAW_MAX - 1), (void *)user_address);
-	if (len <= 0 || len > NJ_RAW_MAX)
+	if (len < 0 || len > NJ_RAW_MAX)
 		return part_missing(s);
+	/* Some kernels do not count the NUL of an empty text. */
+	if (len == 0) {
+		room[0] = 0;
+		len = 1;
+	}
 	/* Full to the last byte: the text ends there, or goes on behind it. */
 	if (len == max) {
 		char last = 0;

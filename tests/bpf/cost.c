@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,6 +59,13 @@ static int do_open(void *arg)
 {
 	for (int i = 0; i < 10 * ROUNDS; i++)
 		(void)close(open(arg, O_RDONLY));
+	return 0;
+}
+
+static int do_chmod(void *arg)
+{
+	for (int i = 0; i < 10 * ROUNDS; i++)
+		(void)chmod(arg, 0755);
 	return 0;
 }
 
@@ -142,6 +150,7 @@ static const struct {
 	{"the same again (counted)", "syscall_exit", do_open, "/usr/share/doc/bash/copyright", SUMMED_UP},
 	{"open beside a wanted path (remembered)", "syscall_exit", do_open, "/etc/passwd", BELOW_A_PATH},
 	{"not reported, with a map of workloads", "syscall_exit", do_open, "/etc/passwd", BY_WORKLOAD},
+	{"refused chmod, nine names (told)", "syscall_exit", do_chmod, "/usr/share/doc/../../../proc/self/stat", EACH},
 	{"fork", "process_fork", do_exec, NULL, EACH},
 	{"exec", "process_exec", do_exec, NULL, EACH},
 	{"exit", "process_exit", do_exec, NULL, EACH},
