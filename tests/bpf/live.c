@@ -48,7 +48,7 @@ static const struct seen *found(const struct seen *s)
 	return s;
 }
 
-static void start(struct live *l, struct capture_config config)
+static void start_with(struct live *l, struct capture_config config, uint64_t classes)
 {
 	static const char *const names[] = {"nj-wanted", NULL};
 	static const char *const env[] = {"NJ_CHOSEN", NULL};
@@ -56,13 +56,14 @@ static void start(struct live *l, struct capture_config config)
 	int r;
 
 	policy_default(config.open_names ? config.open_names : names, &l->policies[0]);
-	l->policies[0].classes = (uint32_t)POLICY_ALL;
+	l->policies[0].classes = (uint32_t)classes;
 	l->policies[0].each = (uint32_t)POLICY_ALL;
 	l->policy = 0;
 	config.boot_id = "test";
 	config.env_names = env;
 	config.policy = &l->policies[0];
-	config.provider = config.refused ? "sys_exit" : getenv("NJ_PROVIDER");
+	if (!config.provider)
+		config.provider = config.refused ? "sys_exit" : getenv("NJ_PROVIDER");
 	r = capture_new(&config, &l->capture, &e);
 	if (r == -EPERM) {
 		printf("SKIP %s\n", e.text);
@@ -78,6 +79,16 @@ static void start(struct live *l, struct capture_config config)
 	l->last_seq = 0;
 	l->gap = false;
 	memset(l->others, 0, sizeof(l->others));
+}
+
+static void start(struct live *l, struct capture_config config)
+{
+	start_with(l, config, POLICY_ALL);
+}
+
+void live_start_provider(struct live *l, const char *provider, uint64_t classes)
+{
+	start_with(l, (struct capture_config){.provider = provider}, classes);
 }
 
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
