@@ -67,6 +67,7 @@ struct agent {
 	struct mail mail;
 	int epoll_fd, signal_fd, mail_fd;
 	bool stopping;
+	bool prints; /* events, of every class, instead of sending them */
 	bool said_ready; /* uplink's thread */
 	uint64_t now_ns; /* of this turn, boot clock */
 	uint64_t tick_ns;
@@ -114,7 +115,6 @@ static void on_policy(void *ctx, struct uplink_policy *policy)
 
 	(void)pthread_mutex_lock(&a->mail.lock);
 	uplink_policy_free(a->mail.policy);
-	uplink_policy_free(a->policy);
 	a->mail.policy = policy;
 	(void)pthread_mutex_unlock(&a->mail.lock);
 	ring(a);
@@ -442,8 +442,9 @@ static int build_capture(struct agent *a, struct err *e)
 	if (!a->env_names || !a->open_names)
 		return err_set(e, -ENOMEM, "cannot start: out of memory");
 	config.env_names = (const char *const *)a->env_names;
-	policy_default((const char *const *)a->open_names, &a->first);
-	config.policy = &a->first;
+	config.open_names = (const char *const *)a->open_names;
+	policy_default(config.open_names, &a->first);
+	config.policy = a->prints ? NULL : &a->first;
 	/* Loading holds the kernel's types twice for a moment, 11 MB: the peak of all. */
 	footprint_trim();
 	r = capture_new(&config, &a->capture, e);
@@ -653,6 +654,7 @@ int agent_print_events(const struct agent_settings *settings, char **argv, struc
 	int r;
 
 	init(&a, settings, argv);
+	a.prints = true;
 	a.line = buf_with_max(1UL << 30); /* a turn's events, however long their arguments */
 	r = build(&a, e);
 	if (r >= 0)

@@ -65,6 +65,9 @@ static int narrow(struct change *c, const struct uplink_policy *policy, struct e
 	return r < 0 ? err_set(e, r, "cannot take back the policy before: %s", strerror(-r)) : 0;
 }
 
+/* Each word after those that were stored before it. */
+#define STORE(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+
 /* Settings change word by word: each word on the way serves whoever wants an act before and after. */
 static void switch_over(struct change *c, const struct uplink_policy *policy)
 {
@@ -73,16 +76,15 @@ static void switch_over(struct change *c, const struct uplink_policy *policy)
 
 	policy_settings(policy, &wanted);
 	for (int i = 0; i < NJ_NAME_MAX; i++)
-		settings->name_mask[i] |= wanted.name_mask[i];
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	settings->flags = wanted.flags;
-	settings->classes = wanted.classes;
-	settings->each = wanted.each;
-	settings->window_ns = wanted.window_ns;
-	settings->generation = wanted.generation;
-	settings->epoch++;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	memcpy(settings->name_mask, wanted.name_mask, sizeof(wanted.name_mask));
+		STORE(settings->name_mask[i], settings->name_mask[i] | wanted.name_mask[i]);
+	STORE(settings->flags, wanted.flags);
+	STORE(settings->classes, wanted.classes);
+	STORE(settings->each, wanted.each);
+	STORE(settings->window_ns, wanted.window_ns);
+	STORE(settings->generation, wanted.generation);
+	STORE(settings->epoch, settings->epoch + 1);
+	for (int i = 0; i < NJ_NAME_MAX; i++)
+		STORE(settings->name_mask[i], wanted.name_mask[i]);
 }
 
 int policy_switch(struct probe *probe, struct containers *containers, const struct uplink_policy *before,

@@ -430,8 +430,8 @@ static void fill_coverage(struct probe *p)
 /* A program that is attached by itself. */
 static int set_hook(struct probe *p, size_t i, bool wanted)
 {
-	if (!wanted && hook_stays(program_of(p->skel, i)))
-		return 0;
+	/* Attached from the start: by the time that it is wanted we may no longer. */
+	wanted = wanted || hook_stays(program_of(p->skel, i));
 	if (programs[i].use == USE_DISPATCHER && p->provider) {
 		p->refused[i] = provider_want(p->provider, p->wanted);
 		return p->refused[i];
