@@ -150,13 +150,21 @@ void repeats_keep(struct repeats *r, struct bytes record)
 
 /* ---- closing ---- */
 
-/* Copies a window as it is now. False: it is not that one any more, and the kernel has told or will. */
+typedef uint64_t word __attribute__((may_alias));
+
+_Static_assert(sizeof(struct nj_window) % sizeof(word) == 0, "a window is whole words");
+
+/* Copies a window as it is now, each word before the next and all before the second look at its id. False:
+ * it is not that one any more, and the kernel has told or will. */
 static bool read_window(const struct nj_window *window, uint64_t id, struct nj_window *ret_window)
 {
+	const word *from = (const word *)(const void *)window;
+	word *to = (word *)(void *)ret_window;
+
 	if (__atomic_load_n(&window->id, __ATOMIC_ACQUIRE) != id)
 		return false;
-	*ret_window = *window;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	for (size_t i = 0; i < sizeof(*window) / sizeof(word); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
 	return __atomic_load_n(&window->id, __ATOMIC_RELAXED) == id;
 }
 

@@ -477,13 +477,24 @@ static void a_hello_that_finds_no_room_comes_later_and_only_the_newest(void **st
 	agent_close(&b);
 }
 
+/* When the first Hello had come. */
+static uint64_t told_ns(struct fixture *f)
+{
+	uint64_t ns;
+
+	(void)pthread_mutex_lock(&f->lock);
+	ns = f->hellos[0]->received_ns;
+	(void)pthread_mutex_unlock(&f->lock);
+	return ns;
+}
+
 static void after_a_restart_a_node_is_who_it_was(void **state)
 {
 	struct fixture *f = (struct fixture *)*state;
 	struct agent a = introduced(f, "boot-1", "degraded");
 	Nightjar__V1__Node *node;
 	_cleanup_buf_ struct buf packed = {0};
-	uint64_t first_ns = f->hellos[0]->received_ns;
+	uint64_t first_ns = told_ns(f);
 	struct node *n;
 
 	agent_close(&a);
