@@ -15,6 +15,13 @@
 
 #include "common/cleanup.h"
 
+/* LeakSanitizer traces us, from a process of its own, when we end. */
+#ifdef __SANITIZE_ADDRESS__
+#define FILTERS_CALLS false
+#else
+#define FILTERS_CALLS true
+#endif
+
 static const cap_value_t wanted[] = {CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
 #define WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
@@ -115,7 +122,7 @@ int privilege_drop(struct err *e)
 	r = drop_capabilities();
 	if (r < 0)
 		return err_set(e, r, "cannot drop capabilities: %s", strerror(-r));
-	r = filter_calls();
+	r = FILTERS_CALLS ? filter_calls() : 0;
 	if (r < 0)
 		return err_set(e, r, "cannot refuse ourselves system calls: %s", strerror(-r));
 	return 0;
