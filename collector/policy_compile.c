@@ -91,19 +91,6 @@ static int add_list(struct policy *p, struct texts *t, const struct opt_list *li
 	return r;
 }
 
-static uint32_t list_bits(const struct opt_list *list)
-{
-	uint32_t bits = 0;
-
-	for (size_t i = 0; i < list->count; i++) {
-		int class = capture_class_find(list->items[i]);
-
-		bits |= class >= 0 ? 1U << class : UINT32_MAX >> (32 - CAPTURE_CLASS_MAX); /* "all"
-											    */
-	}
-	return bits;
-}
-
 static int add_ports(struct policy *p, const struct opt_list *list, struct err *e)
 {
 	uint32_t *ports = arena_zalloc(p->arena, (list->count + 1) * sizeof(*ports));
@@ -117,16 +104,6 @@ static int add_ports(struct policy *p, const struct opt_list *list, struct err *
 	return 0;
 }
 
-/* What somebody asks to see of files is asked in vain without the class. */
-static uint32_t implied(const struct capture_options *o)
-{
-	bool files = o->open_names.count || o->open_prefixes.count || o->open_writes || o->open_all;
-
-	return (files ? 1U << capture_class_find("file") : 0) |
-	       (o->first_bytes ? 1U << capture_class_find("payload") : 0) |
-	       (o->ports.count ? 1U << capture_class_find("message") : 0);
-}
-
 static int add_options(struct policy *p, const struct capture_options *o, struct err *e)
 {
 	int r = capture_options_check(o, e);
@@ -137,8 +114,8 @@ static int add_options(struct policy *p, const struct capture_options *o, struct
 		r = add_list(p, &p->open_prefixes, &o->open_prefixes, e);
 	if (r == 0)
 		r = add_ports(p, &o->ports, e);
-	p->classes |= list_bits(&o->classes) | implied(o);
-	p->each |= list_bits(&o->each);
+	p->classes |= capture_options_classes(o);
+	p->each |= capture_options_each(o);
 	p->msg.open_writes = o->open_writes;
 	p->msg.open_all = o->open_all;
 	/* Whoever names the class wants what it is made of. */

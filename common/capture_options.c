@@ -98,3 +98,38 @@ int capture_options_check(const struct capture_options *o, struct err *e)
 			  e);
 	return r;
 }
+
+static uint32_t bit_of(const char *class)
+{
+	int number = capture_class_find(class);
+
+	return number >= 0 ? 1U << number : 0;
+}
+
+static uint32_t bits_of(const struct opt_list *list)
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		bits |= strcmp(list->items[i], "all") == 0 ? UINT32_MAX >> (32 - CAPTURE_CLASS_MAX) :
+							       bit_of(list->items[i]);
+	return bits;
+}
+
+static uint32_t implied(const struct capture_options *o)
+{
+	bool files = o->open_names.count || o->open_prefixes.count || o->open_writes || o->open_all;
+
+	return (files ? bit_of("file") : 0) | (o->first_bytes ? bit_of("payload") : 0) |
+	       (o->ports.count ? bit_of("message") : 0);
+}
+
+uint32_t capture_options_classes(const struct capture_options *o)
+{
+	return bits_of(&o->classes) | implied(o);
+}
+
+uint32_t capture_options_each(const struct capture_options *o)
+{
+	return bits_of(&o->each);
+}

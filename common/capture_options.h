@@ -56,6 +56,11 @@ struct capture_options {
 	 .help = "time after which the count of an act that repeats is reported"}
 /* clang-format on */
 
+/* Of checked options. Bits 1 << number of the class in capture_class.h: what is asked for by name, and what
+ * is asked in vain without its class (opens without file, first bytes without payload, ports without
+ * message). */
+uint32_t capture_options_classes(const struct capture_options *o);
+uint32_t capture_options_each(const struct capture_options *o);
 /* 0, or -EINVAL with a sentence that names the key. */
 int capture_options_check(const struct capture_options *o, struct err *e) must_check;
 /* 1 to 65535; 0: that is no port. */

@@ -54,10 +54,9 @@ struct agent {
 	char **argv; /* for SIGHUP */
 	char boot_id[64];
 	uint64_t first_seq; /* of batches and events: as agent.proto has it */
-	char **env_names, **open_names; /* NULL-terminated; capture borrows them */
+	char **env_names; /* NULL-terminated; capture borrows them */
 	struct capture *capture;
-	struct uplink_policy *policy; /* in force; NULL: first */
-	struct uplink_policy first;   /* until the collector has spoken */
+	struct uplink_policy *policy; /* in force */
 	struct spool *spool;
 	struct batch *batch;
 	struct uplink *uplink;
@@ -438,13 +437,10 @@ static int build_capture(struct agent *a, struct err *e)
 
 	/* optable's lists are counted; capture's end with NULL. */
 	a->env_names = copy_names(settings->env_names.items, settings->env_names.count);
-	a->open_names = copy_names(settings->open_names.items, settings->open_names.count);
-	if (!a->env_names || !a->open_names)
+	if (!a->env_names || policy_asked(&settings->capture, a->prints, &a->policy) < 0)
 		return err_set(e, -ENOMEM, "cannot start: out of memory");
 	config.env_names = (const char *const *)a->env_names;
-	config.open_names = (const char *const *)a->open_names;
-	policy_default(config.open_names, &a->first);
-	config.policy = a->prints ? NULL : &a->first;
+	config.policy = a->policy;
 	/* Loading holds the kernel's types twice for a moment, 11 MB: the peak of all. */
 	footprint_trim();
 	r = capture_new(&config, &a->capture, e);
@@ -550,7 +546,6 @@ static void unbuild(struct agent *a)
 	spool_free(a->spool);
 	capture_free(a->capture);
 	free_names(a->env_names);
-	free_names(a->open_names);
 	uplink_policy_free(a->mail.policy);
 	uplink_policy_free(a->policy);
 	closep(&a->mail_fd);

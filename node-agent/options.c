@@ -45,8 +45,7 @@ static const struct opt rows[] = {
 	{.key = "capture.env_names", .type = OPT_LIST, .offset = AT(env_names),
 	 .fallback = "LD_PRELOAD,LD_LIBRARY_PATH,HISTFILE,SSH_CONNECTION",
 	 .help = "environment variables whose values are reported with an exec"},
-	{.key = "capture.open_names", .type = OPT_LIST, .offset = AT(open_names), .fallback = "",
-	 .help = "names of files whose opening is reported until the collector's policy arrives"},
+	CAPTURE_ROWS(struct agent_settings, capture, false),
 	{.key = "capture.cpu_period", .type = OPT_DURATION, .offset = AT(cpu_period_ns), .fallback = "5s",
 	 .max = 3600 * SEC, .help = "time between two looks at who uses the CPUs; 0: none"},
 	{.key = "capture.cpu_percent", .type = OPT_COUNT, .offset = AT(cpu_percent), .fallback = "10",
@@ -117,6 +116,9 @@ int options_load(int argc, char **argv, struct agent_settings *ret_settings, enu
 	if (action == OPT_HELP || action == OPT_VERSION)
 		return action;
 	r = read_modes(rest, ret_mode, e);
+	if (r < 0)
+		return r;
+	r = capture_options_check(&settings.capture, e);
 	if (r < 0)
 		return r;
 	if (settings.backoff_min_ns > settings.backoff_max_ns)

@@ -1,6 +1,7 @@
 /* What a node's agent is told: one row an option, see common/optable.h. */
 #pragma once
 
+#include "common/capture_options.h"
 #include "common/optable.h"
 
 struct agent_settings {
@@ -17,7 +18,7 @@ struct agent_settings {
 	char *provider;
 	uint64_t max_processes;
 	struct opt_list env_names;
-	struct opt_list open_names;
+	struct capture_options capture;
 	uint64_t cpu_period_ns;
 	uint64_t cpu_percent;
 	bool cpu_host;

@@ -2,9 +2,11 @@
 #include "node-agent/policy.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bpf/calls.h"
+#include "common/arena.h"
 
 #define DEFAULT_CLASSES                                                                            \
 	(NJ_BIT(FILE) | NJ_BIT(DESCRIPTOR) | NJ_BIT(SOCKET) | NJ_BIT(PRIVILEGE) | NJ_BIT(MOUNT) |  \
@@ -20,6 +22,65 @@ void policy_default(const char *const *names, struct uplink_policy *ret_policy)
 	};
 	while (names && names[ret_policy->open_name_count])
 		ret_policy->open_name_count++;
+}
+
+static const char *const *copy_texts(struct arena *memory, const struct opt_list *list)
+{
+	const char **texts = arena_zalloc(memory, (list->count + 1) * sizeof(*texts));
+
+	for (size_t i = 0; texts && i < list->count; i++) {
+		texts[i] = arena_strdup(memory, list->items[i]);
+		if (!texts[i])
+			return NULL;
+	}
+	return texts;
+}
+
+static const uint16_t *copy_ports(struct arena *memory, const struct opt_list *list)
+{
+	uint16_t *ports = arena_zalloc(memory, (list->count + 1) * sizeof(*ports));
+
+	for (size_t i = 0; ports && i < list->count; i++)
+		ports[i] = capture_port(list->items[i]);
+	return ports;
+}
+
+static uint32_t asked_classes(const struct capture_options *asked, bool alone)
+{
+	uint32_t classes = capture_options_classes(asked);
+
+	if (!alone)
+		return classes | (uint32_t)DEFAULT_CLASSES;
+	return classes ? classes : (uint32_t)POLICY_ALL;
+}
+
+int policy_asked(const struct capture_options *asked, bool alone, struct uplink_policy **ret_policy)
+{
+	_cleanup_(uplink_policy_freep) struct uplink_policy *policy = calloc(1, sizeof(*policy));
+
+	if (!policy)
+		return -ENOMEM;
+	*policy = (struct uplink_policy){
+		.classes = asked_classes(asked, alone),
+		.each = capture_options_each(asked),
+		.open_writes = asked->open_writes,
+		.open_all = asked->open_all,
+		.first_bytes = asked->first_bytes,
+		.open_name_count = asked->open_names.count,
+		.open_prefix_count = asked->open_prefixes.count,
+		.port_count = asked->ports.count,
+		.repeat_window_ns = asked->repeat_window_ns,
+		.memory = arena_new(0),
+	};
+	if (!policy->memory)
+		return -ENOMEM;
+	policy->open_names = copy_texts(policy->memory, &asked->open_names);
+	policy->open_prefixes = copy_texts(policy->memory, &asked->open_prefixes);
+	policy->ports = copy_ports(policy->memory, &asked->ports);
+	if (!policy->open_names || !policy->open_prefixes || !policy->ports)
+		return -ENOMEM;
+	*ret_policy = take_ptr(policy);
+	return 0;
 }
 
 static uint64_t with_fixed(uint64_t classes)

@@ -17,6 +17,10 @@
  * names: NULL-terminated, borrowed by *ret_policy, which is not to be freed. */
 void policy_default(const char *const *names, struct uplink_policy *ret_policy);
 
+/* What the agent's own options ask for: until the collector has spoken, besides the above; alone, when there
+ * is none, and then without a word about classes every one. -ENOMEM. */
+int policy_asked(const struct capture_options *asked, bool alone, struct uplink_policy **ret_policy) must_check;
+
 /* Classes that are wanted of anybody, the fixed ones included. */
 uint64_t policy_classes(const struct uplink_policy *policy);
 

@@ -244,6 +244,52 @@ static void the_default_wants_nothing_whose_rate_a_program_decides(void **state)
 	assert_int_equal(policy.classes & NJ_BIT(FILE), NJ_BIT(FILE));
 }
 
+#define ITEM(text)                                                                                 \
+	{                                                                                          \
+		(char *[]){(char *)(uintptr_t)(text)}, 1                                           \
+	}
+
+static struct uplink_policy *asked(const struct capture_options *options, bool alone)
+{
+	struct uplink_policy *policy = NULL;
+
+	assert_int_equal(policy_asked(options, alone, &policy), 0);
+	return policy;
+}
+
+static void what_options_ask_for_comes_on_top_of_the_default(void **state)
+{
+	_cleanup_(uplink_policy_freep) struct uplink_policy *bare = asked(&(struct capture_options){0}, false);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *more =
+		asked(&(struct capture_options){.classes = ITEM("signal"), .open_prefixes = ITEM("/etc")}, false);
+	struct uplink_policy policy;
+
+	(void)state;
+	policy_default(NULL, &policy);
+	assert_int_equal(bare->classes, policy.classes);
+	assert_int_equal(bare->open_prefix_count, 0);
+	assert_int_equal(more->classes, policy.classes | NJ_BIT(SIGNAL));
+	assert_string_equal(more->open_prefixes[0], "/etc");
+	assert_null(more->open_prefixes[1]);
+}
+
+static void alone_options_ask_for_what_they_name_or_for_everything(void **state)
+{
+	_cleanup_(uplink_policy_freep) struct uplink_policy *bare = asked(&(struct capture_options){0}, true);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *ports =
+		asked(&(struct capture_options){.ports = ITEM("53")}, true);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *opens =
+		asked(&(struct capture_options){.open_all = true, .each = ITEM("file")}, true);
+
+	(void)state;
+	assert_int_equal(bare->classes, POLICY_ALL);
+	assert_int_equal(ports->classes, NJ_BIT(MESSAGE));
+	assert_int_equal(ports->ports[0], 53);
+	assert_int_equal(opens->classes, NJ_BIT(FILE));
+	assert_int_equal(opens->each, NJ_BIT(FILE));
+	assert_true(opens->open_all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +307,8 @@ int main(void)
 		cmocka_unit_test(ports_are_bits),
 		cmocka_unit_test(the_nearest_cgroup_above_decides),
 		cmocka_unit_test(the_default_wants_nothing_whose_rate_a_program_decides),
+		cmocka_unit_test(what_options_ask_for_comes_on_top_of_the_default),
+		cmocka_unit_test(alone_options_ask_for_what_they_name_or_for_everything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
