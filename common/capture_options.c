@@ -111,8 +111,8 @@ static uint32_t bits_of(const struct opt_list *list)
 	uint32_t bits = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		bits |= strcmp(list->items[i], "all") == 0 ? UINT32_MAX >> (32 - CAPTURE_CLASS_MAX) :
-							       bit_of(list->items[i]);
+		bits |= strcmp(list->items[i], "all") == 0 ? UINT32_MAX >> (32 - CAPTURE_CLASS_MAX)
+							   : bit_of(list->items[i]);
 	return bits;
 }
 

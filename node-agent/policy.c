@@ -1,4 +1,5 @@
-/* From the collector's words to bits: see policy.h. A few hundred entries, some hundred times a day. */
+/* From the collector's words to bits: see policy.h. A few hundred entries, some hundred times a
+ * day. */
 #include "node-agent/policy.h"
 
 #include <errno.h>
@@ -131,7 +132,7 @@ void policy_calls(uint64_t classes, struct nj_settings *settings)
 #define WANT(name, x86_64, i386, arm64, arm, act)                                                  \
 	if (act_classes[NJ_ACT_##act] & classes) {                                                 \
 		want_number(acts, NJ_NATIVE(x86_64, arm64), NJ_ACT_##act);                         \
-		want_number(compat, NJ_COMPAT(i386, arm), NJ_ACT_##act);                       \
+		want_number(compat, NJ_COMPAT(i386, arm), NJ_ACT_##act);                           \
 	}
 	NJ_CALLS(WANT)
 #undef WANT
@@ -143,8 +144,10 @@ void policy_calls(uint64_t classes, struct nj_settings *settings)
 
 static uint32_t want_flags(const struct uplink_policy *policy)
 {
-	return (policy->open_all ? NJ_WANT_OPEN_ALL : 0) | (policy->open_writes ? NJ_WANT_OPEN_WRITES : 0) |
-	       (policy->open_prefix_count ? NJ_WANT_PREFIXES : 0) | (policy->port_count ? NJ_WANT_PORTS : 0) |
+	return (policy->open_all ? NJ_WANT_OPEN_ALL : 0) |
+	       (policy->open_writes ? NJ_WANT_OPEN_WRITES : 0) |
+	       (policy->open_prefix_count ? NJ_WANT_PREFIXES : 0) |
+	       (policy->port_count ? NJ_WANT_PORTS : 0) |
 	       (policy->workload_count ? NJ_WANT_WORKLOADS : 0);
 }
 
@@ -213,7 +216,8 @@ static size_t covers(const char *named, const char *cgroup)
 	return len == 1 || cgroup[len] == '\0' || cgroup[len] == '/' ? len : 0;
 }
 
-bool policy_workload(const struct uplink_policy *policy, const char *cgroup, struct nj_workload *ret_workload)
+bool policy_workload(const struct uplink_policy *policy, const char *cgroup,
+		     struct nj_workload *ret_workload)
 {
 	const struct uplink_workload *nearest = NULL;
 	size_t best = 0;
@@ -228,6 +232,7 @@ bool policy_workload(const struct uplink_policy *policy, const char *cgroup, str
 	}
 	if (!nearest)
 		return false;
-	*ret_workload = (struct nj_workload){.classes = with_fixed(nearest->classes), .exact = nearest->each};
+	*ret_workload = (struct nj_workload){.classes = with_fixed(nearest->classes),
+					     .exact = nearest->each};
 	return true;
 }

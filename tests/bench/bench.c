@@ -15,6 +15,8 @@
 
 #include <jansson.h>
 
+#include "common/clock.h"
+
 void bench_print(const char *bench, const char *figure, double value, const char *unit, size_t n,
 		 const char *note)
 {
@@ -48,7 +50,7 @@ double bench_quantile(double *values, size_t count, double share)
 
 static void exec_load(const char *const *argv, int out)
 {
-	char load[PATH_MAX];
+	char own[PATH_MAX];
 	const char *build = getenv("NJ_BUILD");
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -56,9 +58,10 @@ static void exec_load(const char *const *argv, int out)
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(out, 1) < 0)
 		_exit(126);
-	if (strcmp(argv[0], "load") == 0) {
-		snprintf(load, sizeof(load), "%s/tests/bench/load", build ? build : "build");
-		execv(load, (char *const *)argv);
+	if (strcmp(argv[0], "load") == 0 || strcmp(argv[0], "nightjar-agent") == 0) {
+		snprintf(own, sizeof(own), "%s/%s/%s", build ? build : "build",
+			 argv[0][0] == 'l' ? "tests/bench" : "bin", argv[0]);
+		execv(own, (char *const *)argv);
 	}
 	execvp(argv[0], (char *const *)argv);
 	_exit(127);
@@ -98,6 +101,18 @@ void bench_read_all(int fd, char *text, size_t size)
 		len += (size_t)n;
 	text[len] = '\0';
 	(void)close(fd);
+}
+
+void bench_tls(const char *dir, const char *name, struct tls_files *ret_files)
+{
+	char ca[128], cert[128], key[128];
+	struct err e = {0};
+
+	snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
+	snprintf(cert, sizeof(cert), "%s/%s.pem", dir, name);
+	snprintf(key, sizeof(key), "%s/%s-key.pem", dir, name);
+	if (tls_load(ca, cert, key, clock_wall_ns(), ret_files, &e) < 0)
+		bench_die("%s", e.text);
 }
 
 void bench_die(const char *fmt, ...)

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/tls.h"
 
 /* The collector's counters: events taken in from agents, and what agents reported as lost. */
 #define BENCH_METRIC_EVENTS	"nightjar_events_total"
@@ -20,13 +21,16 @@ void bench_print(const char *bench, const char *figure, double value, const char
 /* Sorts values; the one below which share (0 to 1) of them lie. 0 when there are none. */
 double bench_quantile(double *values, size_t count, double share);
 
-/* Starts "load ARG…" of this build, or argv[0] from PATH, in a session of its own; its stdout comes
- * from *ret_out. Never fails: the driver ends instead. */
+/* Starts "load ARG…" or "nightjar-agent ARG…" of this build, or argv[0] from PATH, in a session of
+ * its own; its stdout comes from *ret_out. Never fails: the driver ends instead. */
 pid_t bench_spawn(const char *const *argv, int *ret_out) must_check;
 void bench_stop(pid_t pid); /* SIGTERM, then waits */
 
 /* Reads all of fd as a terminated text, cut at size, and closes it. */
 void bench_read_all(int fd, char *text, size_t size);
+
+/* NAME.pem and NAME-key.pem of dir, with its CA. */
+void bench_tls(const char *dir, const char *name, struct tls_files *ret_files);
 
 /* A driver cannot go on: says why and exits. */
 _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

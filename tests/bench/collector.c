@@ -30,9 +30,15 @@ struct feed {
 	uint64_t alerts;
 };
 
-static const struct container_def host = {.container_id = "", .pod_uid = "", .name = "", .image = "", .pod = "",
-					 .namespace = "", .cgroup = "/system.slice/web.service", .image_id = "",
-					 .workload = "web.service"};
+static const struct container_def host = {.container_id = "",
+					  .pod_uid = "",
+					  .name = "",
+					  .image = "",
+					  .pod = "",
+					  .namespace = "",
+					  .cgroup = "/system.slice/web.service",
+					  .image_id = "",
+					  .workload = "web.service"};
 
 static void on_alert(void *ctx, struct alert *alert)
 {

@@ -159,7 +159,8 @@ static double attack(rd_kafka_t *rk, volatile uint64_t *at, double *ret_verdict_
 	pid = fork();
 	if (pid == 0)
 		become_shell(attacker.port, at);
-	/* The attacker talks to the shell meanwhile: waiting for it first would be in the figure. */
+	/* The attacker talks to the shell meanwhile: waiting for it first would be in the figure.
+	 */
 	seen = pid < 0 ? 0 : await_record(rk, pid, &detected);
 	if (pid < 0 || !attacker_got_shell(&attacker, DEADLINE_MS))
 		bench_die("the attack itself failed");
@@ -200,8 +201,9 @@ static void print_quiet(struct outcome *o)
 {
 	bench_print("latency", "kafka_p50_ms", bench_quantile(o->ms, o->detected, 0.5), "ms",
 		    o->detected, "execve to record at a consumer, quiet, an attack every 50 ms");
-	bench_print("latency", "verdict_p50_ms", bench_quantile(o->verdict_ms, o->detected, 0.5), "ms",
-		    o->detected, "execve to the verdict, by the product's own clock; the rest is Kafka's way");
+	bench_print("latency", "verdict_p50_ms", bench_quantile(o->verdict_ms, o->detected, 0.5),
+		    "ms", o->detected,
+		    "execve to the verdict, by the product's own clock; the rest is Kafka's way");
 	bench_print("latency", "kafka_p99_ms", bench_quantile(o->ms, o->detected, 0.99), "ms",
 		    o->detected, "");
 	bench_print("latency", "kafka_max_ms", bench_quantile(o->ms, o->detected, 1), "ms",

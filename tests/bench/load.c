@@ -3,7 +3,7 @@
  * usage: load NAME [OPERATIONS [PORT]]
  *   openclose  the same file      openuniq  a file of its own each time    getppid
  *   stat       of the same file   pipe      a byte through a pipe
- *   forkexec   fork, execve, wait  connect   to a listener of its own on loopback
+ *   forkexec   vfork, execve, wait connect   to a listener of its own on loopback
  *   compile    a small C program, with the cc in PATH
  *   http_close http_keep          requests to the web server on PORT
  *   churn      openuniq until SIGTERM, with new files: for latency under load; prints nothing
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,17 +170,17 @@ static void op_compile(struct state *s, uint64_t i)
 	(void)unlink(object);
 }
 
+/* vfork and execve, as shells and libraries start programs. */
 static void op_forkexec(struct state *s, uint64_t i)
 {
-	static char *const argv[] = {(char *)"true", NULL}, *const envp[] = {NULL};
-	pid_t pid = fork();
+	char arg[] = "true", *const argv[] = {arg, NULL}, *const envp[] = {NULL};
+	pid_t pid;
+	int r = posix_spawn(&pid, "/bin/true", NULL, NULL, argv, envp);
 
 	(void)s;
 	(void)i;
-	if (pid == 0) {
-		(void)execve("/bin/true", argv, envp);
-		_exit(127);
-	}
+	if (r != 0)
+		bench_die("cannot start '/bin/true': %s", strerror(r));
 	(void)waitpid(pid, NULL, 0);
 }
 
@@ -272,9 +273,12 @@ static void begin_source(struct state *s, uint64_t count)
 	f = fopen(path, "we");
 	if (!f)
 		bench_die("cannot write '%s': %s", path, strerror(errno));
-	(void)fputs("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n", f);
+	(void)fputs("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include "
+		    "<unistd.h>\n",
+		    f);
 	for (int i = 0; i < 20; i++)
-		fprintf(f, "int f%d(int x) { int s = %d; while (x--) s += x * %d; return s; }\n", i, i, i + 1);
+		fprintf(f, "int f%d(int x) { int s = %d; while (x--) s += x * %d; return s; }\n", i,
+			i, i + 1);
 }
 
 static void begin_listener(struct state *s, uint64_t count)
@@ -297,7 +301,7 @@ static const struct load loads[] = {
 	{"getppid", NULL, op_getppid, 3000000, 64},
 	{"stat", begin_one_file, op_stat, 300000, 16},
 	{"pipe", begin_pipe, op_pipe, 300000, 16},
-	{"forkexec", NULL, op_forkexec, 500, 1},
+	{"forkexec", NULL, op_forkexec, 1000, 1},
 	{"compile", begin_source, op_compile, 8, 1},
 	{"connect", begin_listener, op_connect, 10000, 1},
 	{"http_close", NULL, op_http_close, 5000, 1},

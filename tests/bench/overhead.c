@@ -1,11 +1,17 @@
-/* What the product costs the programs beside it: each load bare, with the agent, and bare again, in
- * every round of one run, so that the machine's drift shows as the spread of the bare runs.
+/* What the agent costs the programs beside it: each load bare, with the agent, and bare again, in
+ * every round of one run, so that the machine's drift shows as the spread of the bare runs. The
+ * agent captures everything that the 93 upstream Falco rules need, every open among it, and sends
+ * it to a collector that only takes in (sink.h): a real one is on another machine. With --product
+ * it is the whole product, its collector on the load's own cores.
  *
  *   LOAD_ratio      throughput with the agent / mean of the bare runs around it, median of rounds
  *   LOAD_p99_ratio  the same of the 99th percentile of one operation
  *   LOAD_shipped, LOAD_suppressed, LOAD_lost  events during the agent's runs, of the whole host
+ *   LOAD_events_per_s  shipped and suppressed, while the load ran
+ *   LOAD_PROGRAM_ns    of a run of that program, in one more run of the load while the kernel
+ * counts
  *
- * usage: overhead [ROUNDS [LOAD]...]      (5 rounds of all loads when not said) */
+ * usage: overhead [--product] [ROUNDS [LOAD]...]      (5 rounds of all loads when not said) */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -17,20 +23,27 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/programs.h"
+#include "tests/bench/sink.h"
 #include "tests/e2e/harness.h"
 
 #define ROUNDS_DEFAULT 5
 #define ROUNDS_MAX     101
 #define OUTPUT_BYTES   4096
 #define COPIES_MAX     2
+#define RUNS_LEAST     400 /* of a program that a load is charged with */
+#define READY_MS       20000
+#define NICENESS       10 /* of the sink */
+#define FALCO_CLASSES  "file,descriptor,socket,privilege,namespace,change,message,access,kernel"
 
 enum server { SERVER_NONE, SERVER_REDIS, SERVER_NGINX };
 
 struct load_row {
 	const char *name;
 	enum server server;
-	const char *load; /* name in load.c; NULL: redis-benchmark */
+	const char *load;    /* name in load.c; NULL: redis-benchmark */
 	unsigned int copies; /* processes that run it at the same time */
 };
 
@@ -57,25 +70,32 @@ struct sample {
 
 enum counter { COUNTER_SHIPPED, COUNTER_SUPPRESSED, COUNTER_LOST, COUNTERS };
 
-static const struct {
-	const char *figure;
-	const char *metric;
-} counters[COUNTERS] = {
-	[COUNTER_SHIPPED] = {"shipped", BENCH_METRIC_EVENTS},
-	[COUNTER_SUPPRESSED] = {"suppressed", BENCH_METRIC_SUPPRESSED},
-	[COUNTER_LOST] = {"lost", BENCH_METRIC_LOST},
+static const char *const counter_names[COUNTERS] = {"shipped", "suppressed", "lost"};
+
+struct counts {
+	double of[COUNTERS];
 };
 
 struct overhead {
+	bool product;
 	bool wanted[ROWS];
+	char dir[64];
 	uint16_t redis_port;
 	uint16_t nginx_port;
 	double ratio[ROWS][ROUNDS_MAX];
 	double p99_ratio[ROWS][ROUNDS_MAX];
 	double bare_spread[ROWS][ROUNDS_MAX]; /* second bare run / first */
 	double counted[ROWS][COUNTERS];
-	bool counts[COUNTERS]; /* the product has this counter */
+	double seconds[ROWS]; /* that the load ran with the agent */
 	size_t rounds;
+};
+
+/* What is measured: the agent and a sink, or the product. */
+struct subject {
+	struct sink sink;
+	pid_t agent;
+	int agent_out;
+	struct dev *dev;
 };
 
 /* ---- servers ---- */
@@ -198,7 +218,7 @@ static struct sample run_load(const struct load_row *row, const char *port)
 
 static struct sample run_redis(const char *port)
 {
-	const char *const argv[] = {"redis-benchmark", "-p", port, "-t",	"get", "-n",
+	const char *const argv[] = {"redis-benchmark", "-p", port, "-t",    "get", "-n",
 				    "40000",	       "-c", "8",  "--csv", NULL};
 	char text[OUTPUT_BYTES];
 	int out;
@@ -218,14 +238,87 @@ static struct sample run_row(const struct overhead *o, const struct load_row *ro
 	return row->load ? run_load(row, port) : run_redis(port);
 }
 
-static void read_counters(struct overhead *o, const struct dev *d, double *ret_values)
-{
-	for (int c = 0; c < COUNTERS; c++) {
-		uint64_t value = 0;
+/* ---- what is measured ---- */
 
-		o->counts[c] = dev_metric(d, counters[c].metric, &value) == 0;
-		ret_values[c] = (double)value;
+/* Nothing tells when another process has written to shared memory; and rates need time to pass. */
+static void pass_ms(long ms)
+{
+	(void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
+			NULL);
+}
+
+static void start_agent(const struct overhead *o, struct subject *s)
+{
+	char address[32], ca[96], cert[96], key[96];
+	const char *const argv[] = {"nightjar-agent",
+				    "--collector-address",
+				    address,
+				    "--tls-ca",
+				    ca,
+				    "--tls-cert",
+				    cert,
+				    "--tls-key",
+				    key,
+				    "--log-level",
+				    "warning",
+				    NULL};
+
+	sink_start(o->dir, NICENESS, &s->sink);
+	snprintf(address, sizeof(address), "127.0.0.1:%u", s->sink.port);
+	snprintf(ca, sizeof(ca), "%s/ca.pem", o->dir);
+	snprintf(cert, sizeof(cert), "%s/agent.pem", o->dir);
+	snprintf(key, sizeof(key), "%s/agent-key.pem", o->dir);
+	s->agent = bench_spawn(argv, &s->agent_out);
+	for (int waited = 0; s->sink.counts->batches == 0; waited += 10) {
+		if (waited > READY_MS)
+			bench_die("nightjar-agent sends nothing");
+		pass_ms(10);
 	}
+}
+
+static void subject_start(const struct overhead *o, struct subject *ret_subject)
+{
+	const struct dev_options options = {.duration_s = 600};
+	struct err e = {0};
+
+	*ret_subject = (struct subject){0};
+	if (!o->product)
+		start_agent(o, ret_subject);
+	else if (dev_start(&options, &ret_subject->dev, &e) < 0)
+		bench_die("%s", e.text);
+}
+
+static void subject_stop(struct subject *s)
+{
+	dev_free(s->dev);
+	if (s->agent <= 0)
+		return;
+	bench_stop(s->agent);
+	(void)close(s->agent_out);
+	sink_stop(&s->sink);
+}
+
+static double metric(const struct dev *dev, const char *name)
+{
+	uint64_t value = 0;
+
+	if (dev_metric(dev, name, &value) < 0)
+		bench_die("no metric %s", name);
+	return (double)value;
+}
+
+/* Losses and repeats are told twice a second. */
+static void subject_read(const struct subject *s, struct counts *ret_counts)
+{
+	pass_ms(600);
+	if (s->dev)
+		*ret_counts = (struct counts){{metric(s->dev, BENCH_METRIC_EVENTS),
+					       metric(s->dev, BENCH_METRIC_SUPPRESSED),
+					       metric(s->dev, BENCH_METRIC_LOST)}};
+	else
+		*ret_counts = (struct counts){{(double)s->sink.counts->events,
+					       (double)s->sink.counts->suppressed,
+					       (double)s->sink.counts->lost}};
 }
 
 /* ---- rounds ---- */
@@ -237,24 +330,30 @@ static void run_bare(const struct overhead *o, struct sample *ret_samples)
 			ret_samples[i] = run_row(o, &rows[i]);
 }
 
+static void run_counted(struct overhead *o, const struct subject *s, size_t row,
+			struct sample *ret_sample)
+{
+	struct counts before, after;
+	uint64_t begun;
+
+	subject_read(s, &before);
+	begun = clock_monotonic_ns();
+	*ret_sample = run_row(o, &rows[row]);
+	o->seconds[row] += (double)(clock_monotonic_ns() - begun) / 1e9;
+	subject_read(s, &after);
+	for (int c = 0; c < COUNTERS; c++)
+		o->counted[row][c] += after.of[c] - before.of[c];
+}
+
 static void run_with_agent(struct overhead *o, struct sample *ret_samples)
 {
-	const struct dev_options options = {.duration_s = 600};
-	_cleanup_(dev_freep) struct dev *dev = NULL;
-	double before[COUNTERS], after[COUNTERS];
-	struct err e = {0};
+	struct subject s;
 
-	if (dev_start(&options, &dev, &e) < 0)
-		bench_die("%s", e.text);
-	for (size_t i = 0; i < ROWS; i++) {
-		if (!o->wanted[i])
-			continue;
-		read_counters(o, dev, before);
-		ret_samples[i] = run_row(o, &rows[i]);
-		read_counters(o, dev, after);
-		for (int c = 0; c < COUNTERS; c++)
-			o->counted[i][c] += after[c] - before[c];
-	}
+	subject_start(o, &s);
+	for (size_t i = 0; i < ROWS; i++)
+		if (o->wanted[i])
+			run_counted(o, &s, i, &ret_samples[i]);
+	subject_stop(&s);
 }
 
 static void run_round(struct overhead *o)
@@ -286,12 +385,48 @@ static void print_row(struct overhead *o, size_t i)
 	bench_print("overhead", figure, bench_quantile(o->p99_ratio[i], o->rounds, 0.5),
 		    "agent/bare", o->rounds, "");
 	for (int c = 0; c < COUNTERS; c++) {
-		if (!o->counts[c])
-			continue;
-		snprintf(figure, sizeof(figure), "%s_%s", rows[i].name, counters[c].figure);
+		snprintf(figure, sizeof(figure), "%s_%s", rows[i].name, counter_names[c]);
 		bench_print("overhead", figure, o->counted[i][c], "events", o->rounds,
 			    "sum of rounds");
 	}
+	snprintf(figure, sizeof(figure), "%s_events_per_s", rows[i].name);
+	bench_print("overhead", figure,
+		    (o->counted[i][COUNTER_SHIPPED] + o->counted[i][COUNTER_SUPPRESSED]) /
+			    o->seconds[i],
+		    "events/s", o->rounds, "while the load ran");
+}
+
+/* Programs that ran as often as the load did something, or nearly. */
+static void print_programs(const struct overhead *o, size_t row)
+{
+	struct program before[PROGRAMS_MAX], after[PROGRAMS_MAX];
+	size_t before_count = programs_read(before), after_count;
+
+	(void)run_row(o, &rows[row]);
+	after_count = programs_read(after);
+	for (size_t i = 0; i < after_count; i++) {
+		const struct program *old = programs_find(before, before_count, after[i].id);
+		uint64_t runs = old ? after[i].runs - old->runs : 0;
+		char figure[64];
+
+		if (runs < RUNS_LEAST)
+			continue;
+		snprintf(figure, sizeof(figure), "%s_%s_ns", rows[row].name, after[i].name);
+		bench_print("overhead", figure, (double)(after[i].ns - old->ns) / (double)runs,
+			    "ns", runs, "n: runs; programs reached by a tail call included");
+	}
+}
+
+static void print_costs(const struct overhead *o)
+{
+	_cleanup_(closep) int counting = programs_count();
+	struct subject s;
+
+	subject_start(o, &s);
+	for (size_t i = 0; i < ROWS; i++)
+		if (o->wanted[i])
+			print_programs(o, i);
+	subject_stop(&s);
 }
 
 static void choose(struct overhead *o, int count, char **names)
@@ -303,29 +438,48 @@ static void choose(struct overhead *o, int count, char **names)
 	}
 }
 
-int main(int argc, char **argv)
+static void start_servers(struct overhead *o, pid_t *ret_redis, pid_t *ret_nginx)
 {
-	_cleanup_(freep) struct overhead *o = calloc(1, sizeof(*o));
-	size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : ROUNDS_DEFAULT;
-	char dir[] = "/tmp/nightjar-bench-XXXXXX", command[64];
-	struct sample warm_up[ROWS]; /* the first run of all pays for caches and is not counted */
-	pid_t redis, nginx;
-
-	if (!o || rounds < 1 || rounds > ROUNDS_MAX || !mkdtemp(dir))
-		bench_die("usage: overhead [ROUNDS [LOAD]...]");
-	choose(o, argc > 2 ? argc - 2 : 0, argv + 2);
 	o->redis_port = free_port();
-	redis = start_redis(o->redis_port);
+	*ret_redis = start_redis(o->redis_port);
 	o->nginx_port = free_port();
-	nginx = start_nginx(dir, o->nginx_port);
+	*ret_nginx = start_nginx(o->dir, o->nginx_port);
+}
+
+static void measure(struct overhead *o, size_t rounds)
+{
+	struct sample warm_up[ROWS]; /* the first run of all pays for caches and is not counted */
+
 	run_bare(o, warm_up);
 	while (o->rounds < rounds)
 		run_round(o);
 	for (size_t i = 0; i < ROWS; i++)
 		if (o->wanted[i])
 			print_row(o, i);
+	print_costs(o);
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(freep) struct overhead *o = calloc(1, sizeof(*o));
+	bool product = argc > 1 && strcmp(argv[1], "--product") == 0;
+	size_t rounds = argc > 1 + product ? strtoul(argv[1 + product], NULL, 10) : ROUNDS_DEFAULT;
+	char command[96];
+	pid_t redis, nginx;
+
+	if (!o || rounds < 1 || rounds > ROUNDS_MAX)
+		bench_die("usage: overhead [--product] [ROUNDS [LOAD]...]");
+	snprintf(o->dir, sizeof(o->dir), "/tmp/nightjar-bench-XXXXXX");
+	if (!mkdtemp(o->dir) || setenv("NIGHTJAR_CAPTURE_CLASSES", FALCO_CLASSES, 0) < 0 ||
+	    setenv("NIGHTJAR_CAPTURE_OPEN_ALL", "true", 0) < 0)
+		bench_die("cannot begin: %s", strerror(errno));
+	o->product = product;
+	choose(o, argc > 2 + product ? argc - 2 - product : 0, argv + 2 + product);
+	sink_certificates(o->dir);
+	start_servers(o, &redis, &nginx);
+	measure(o, rounds);
 	bench_stop(redis);
 	bench_stop(nginx);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf %s", o->dir);
 	return system(command) == 0 ? 0 : 1;
 }

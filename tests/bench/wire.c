@@ -23,119 +23,13 @@
 #include "common/wire.h"
 #include "nightjar/v1/agent.pb-c.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/sink.h"
 
 #define METHOD	    "/nightjar.v1.Ingest/Stream"
 #define PROCESSES   64
 #define PATHS	    16
 #define DEFINED_MAX 4096 /* processes an epoch may define */
 #define WINDOW	    32	 /* batches that wait for their Ack */
-
-/* ---- server ---- */
-
-struct session {
-	struct wire_decoder *decoder;
-	struct arena *arena;
-};
-
-static int session_open(void *ctx, struct listen_call *call, void **ret_state)
-{
-	struct session *s = calloc(1, sizeof(*s));
-
-	(void)ctx;
-	(void)call;
-	if (!s)
-		return LISTEN_RESOURCE_EXHAUSTED;
-	s->decoder = wire_decoder_new(DEFINED_MAX);
-	s->arena = arena_new(WIRE_MESSAGE_MAX * 4);
-	*ret_state = s;
-	return LISTEN_OK;
-}
-
-static void session_message(void *ctx, struct listen_call *call, void *state, struct bytes message)
-{
-	Nightjar__V1__CollectorMessage answer = NIGHTJAR__V1__COLLECTOR_MESSAGE__INIT;
-	Nightjar__V1__Ack ack = NIGHTJAR__V1__ACK__INIT;
-	struct session *s = state;
-	struct wire_batch batch;
-	uint8_t data[64];
-	int r;
-
-	(void)ctx;
-	arena_reset(s->arena);
-	r = wire_decode_batch(s->decoder, message, s->arena, &batch);
-	if (r < 0)
-		bench_die("the server cannot decode a batch: %s", strerror(-r));
-	ack.seq = batch.head.seq;
-	answer.body_case = NIGHTJAR__V1__COLLECTOR_MESSAGE__BODY_ACK;
-	answer.ack = &ack;
-	if (listen_send(call, (struct bytes){data, nightjar__v1__collector_message__pack(
-							   &answer, data)}) < 0)
-		bench_die("the server cannot send an Ack");
-}
-
-static void session_half_closed(void *ctx, struct listen_call *call, void *state)
-{
-	(void)ctx;
-	(void)state;
-	listen_finish(call, LISTEN_OK, "");
-}
-
-static void session_closed(void *ctx, struct listen_call *call, void *state)
-{
-	struct session *s = state;
-
-	(void)ctx;
-	(void)call;
-	wire_decoder_free(s->decoder);
-	arena_free(s->arena);
-	free(s);
-}
-
-static void load_files(const char *dir, const char *name, struct tls_files *ret_files)
-{
-	char ca[128], cert[128], key[128];
-	struct err e = {0};
-
-	snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
-	snprintf(cert, sizeof(cert), "%s/%s.pem", dir, name);
-	snprintf(key, sizeof(key), "%s/%s-key.pem", dir, name);
-	if (tls_load(ca, cert, key, clock_wall_ns(), ret_files, &e) < 0)
-		bench_die("%s", e.text);
-}
-
-/* Never returns; ends with the driver. */
-static void serve(const char *dir, int port_pipe)
-{
-	static const struct listen_method methods[] = {
-		{.path = METHOD,
-		 .roles = TLS_ROLE_AGENT,
-		 .open = session_open,
-		 .message = session_message,
-		 .half_closed = session_half_closed,
-		 .closed = session_closed},
-		{.path = NULL},
-	};
-	static const struct listen_method *const tables[] = {methods, NULL};
-	struct tls_files files;
-	struct listen_config config = {.address = "127.0.0.1:0",
-				       .files = &files,
-				       .threads = 1,
-				       .methods = tables,
-				       .metrics = metrics_new()};
-	struct listen *l;
-	struct err e = {0};
-	uint16_t port;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	load_files(dir, "server", &files);
-	if (!config.metrics || listen_new(&config, &l, &e) < 0)
-		bench_die("%s", e.text);
-	port = listen_port(l);
-	if (write(port_pipe, &port, sizeof(port)) != sizeof(port))
-		bench_die("no driver");
-	for (;;)
-		(void)pause();
-}
 
 /* ---- client ---- */
 
@@ -280,44 +174,6 @@ static void measure(struct client *c, pid_t server, unsigned int size, double se
 	bench_print("wire", figure, server_cpu, "s", events, "");
 }
 
-static void make_certificates(const char *dir)
-{
-	static const char *const hosts[] = {"localhost", "127.0.0.1", NULL};
-	const struct tls_request server = {
-		.name = "server",
-		.identity = {.role = TLS_ROLE_COLLECTOR, .cluster = "c", .namespace = "n"},
-		.hosts = hosts,
-		.not_before_s = -60,
-		.not_after_s = 3600};
-	const struct tls_request agent = {
-		.name = "agent",
-		.identity = {.role = TLS_ROLE_AGENT, .cluster = "c", .namespace = "n", .node = "a"},
-		.not_before_s = -60,
-		.not_after_s = 3600};
-	struct err e = {0};
-
-	if (tls_make_ca(dir, "c", 1, &e) < 0 || tls_make_cert(dir, &server, &e) < 0 ||
-	    tls_make_cert(dir, &agent, &e) < 0)
-		bench_die("%s", e.text);
-}
-
-static pid_t start_server(const char *dir, uint16_t *ret_port)
-{
-	int fds[2];
-	pid_t pid;
-
-	if (pipe(fds) < 0)
-		bench_die("no pipe: %s", strerror(errno));
-	pid = fork();
-	if (pid == 0)
-		serve(dir, fds[1]);
-	(void)close(fds[1]);
-	if (pid < 0 || read(fds[0], ret_port, sizeof(*ret_port)) != sizeof(*ret_port))
-		bench_die("no server");
-	(void)close(fds[0]);
-	return pid;
-}
-
 static void run(const char *dir, double seconds)
 {
 	static const unsigned int sizes[] = {1, 4, 16, 64, 256, 1024};
@@ -326,27 +182,26 @@ static void run(const char *dir, double seconds)
 	struct tls_files files;
 	char target[32];
 	struct err e = {0};
-	uint16_t port;
-	pid_t server = start_server(dir, &port);
+	struct sink server;
 
+	sink_start(dir, 0, &server);
 	rpc_init();
-	load_files(dir, "agent", &files);
+	bench_tls(dir, "agent", &files);
 	make_things(&c);
-	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+	snprintf(target, sizeof(target), "127.0.0.1:%u", server.port);
 	if (!c.encoder || rpc_client_new(target, NULL, &files, &client, &e) < 0 ||
 	    rpc_stream_open(client, METHOD, &c.stream, &e) < 0)
 		bench_die("%s", e.text);
 	wire_encoder_new_epoch(c.encoder);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		measure(&c, server, sizes[i], seconds);
+		measure(&c, server.pid, sizes[i], seconds);
 	rpc_stream_free(c.stream);
 	rpc_client_free(client);
 	rpc_done();
 	tls_files_done(&files);
 	wire_encoder_free(c.encoder);
 	buf_done(&c.message);
-	(void)kill(server, SIGKILL);
-	(void)waitpid(server, NULL, 0);
+	sink_stop(&server);
 }
 
 int main(int argc, char **argv)
@@ -356,7 +211,7 @@ int main(int argc, char **argv)
 
 	if (seconds <= 0 || !mkdtemp(dir))
 		bench_die("usage: wire [SECONDS_PER_SIZE]");
-	make_certificates(dir);
+	sink_certificates(dir);
 	run(dir, seconds);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) == 0 ? 0 : 1;

@@ -123,7 +123,8 @@ static void what_any_workload_wants_is_captured(void **state)
 		{.cgroup = "/a", .classes = NJ_BIT(SIGNAL)},
 		{.cgroup = "/b", .classes = NJ_BIT(DNS)},
 	};
-	const struct uplink_policy policy = {.classes = NJ_BIT(FILE), .workloads = workloads, .workload_count = 2};
+	const struct uplink_policy policy = {
+		.classes = NJ_BIT(FILE), .workloads = workloads, .workload_count = 2};
 
 	(void)state;
 	assert_int_equal(policy_classes(&policy),
@@ -240,7 +241,9 @@ static void the_default_wants_nothing_whose_rate_a_program_decides(void **state)
 	policy_default(names, &policy);
 	assert_int_equal(policy.open_name_count, 2);
 	assert_false(policy.open_all);
-	assert_int_equal(policy.classes & (NJ_BIT(MESSAGE) | NJ_BIT(SIGNAL) | NJ_BIT(MEMORY) | NJ_BIT(SPLICE)), 0);
+	assert_int_equal(policy.classes & (NJ_BIT(MESSAGE) | NJ_BIT(SIGNAL) | NJ_BIT(MEMORY) |
+					   NJ_BIT(SPLICE)),
+			 0);
 	assert_int_equal(policy.classes & NJ_BIT(FILE), NJ_BIT(FILE));
 }
 
@@ -259,9 +262,11 @@ static struct uplink_policy *asked(const struct capture_options *options, bool a
 
 static void what_options_ask_for_comes_on_top_of_the_default(void **state)
 {
-	_cleanup_(uplink_policy_freep) struct uplink_policy *bare = asked(&(struct capture_options){0}, false);
-	_cleanup_(uplink_policy_freep) struct uplink_policy *more =
-		asked(&(struct capture_options){.classes = ITEM("signal"), .open_prefixes = ITEM("/etc")}, false);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *bare =
+		asked(&(struct capture_options){0}, false);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *more = asked(
+		&(struct capture_options){.classes = ITEM("signal"), .open_prefixes = ITEM("/etc")},
+		false);
 	struct uplink_policy policy;
 
 	(void)state;
@@ -275,7 +280,8 @@ static void what_options_ask_for_comes_on_top_of_the_default(void **state)
 
 static void alone_options_ask_for_what_they_name_or_for_everything(void **state)
 {
-	_cleanup_(uplink_policy_freep) struct uplink_policy *bare = asked(&(struct capture_options){0}, true);
+	_cleanup_(uplink_policy_freep) struct uplink_policy *bare =
+		asked(&(struct capture_options){0}, true);
 	_cleanup_(uplink_policy_freep) struct uplink_policy *ports =
 		asked(&(struct capture_options){.ports = ITEM("53")}, true);
 	_cleanup_(uplink_policy_freep) struct uplink_policy *opens =
