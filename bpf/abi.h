@@ -496,7 +496,7 @@ struct nj_dcache_sample {
 
 /* Waking a sleeping agent costs the watched process ten times what its record does. So the agent says
  * whether it sleeps, what can wait (see capture.h for how long) does not wake it, and the first of
- * the rest does. An agent that was woken often of late only naps: it looks by itself within
+ * the rest does. An agent that could not pass anything on yet naps: it looks by itself within
  * milliseconds, and nobody wakes it. A ring that is a quarter full wakes it in any case. */
 enum nj_bell_state { NJ_AGENT_AWAKE = 0, NJ_AGENT_ASLEEP = 1, NJ_AGENT_NAPS = 2 };
 

@@ -309,7 +309,7 @@ static struct timespec until_next(const struct agent *a)
 {
 	uint64_t due = a->tick_ns + TICK_NS;
 	uint64_t deadline = a->batch ? batch_deadline_ns(a->batch) : 0;
-	uint64_t most = capture_wait_ns(a->capture);
+	uint64_t most = capture_wait_ns(a->capture, a->batch ? batch_rest_ns(a->batch, a->now_ns) : 0);
 	uint64_t wait;
 
 	if (deadline != 0 && deadline < due)

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "node-agent/event_class.h"
+
+#define LOOK_AGAIN_NS (NS_PER_MS / 2) /* about what the uplink needs to send a batch */
 
 struct batch {
 	struct batch_config config;
@@ -240,10 +243,25 @@ uint64_t batch_deadline_ns(const struct batch *b)
 
 	if (!has_content(b))
 		return 0;
-	/* A batch that is held back only by an earlier one is looked at again after another interval. */
+	/* Held back only by an earlier one that the uplink has not taken yet. */
 	if (next <= b->checked_ns)
-		next = b->checked_ns + b->config.interval_ns;
+		next = b->checked_ns + LOOK_AGAIN_NS;
 	return next < age ? next : age;
+}
+
+uint64_t batch_rest_ns(const struct batch *b, uint64_t now_ns)
+{
+	uint64_t age = b->config.age_ns;
+	uint64_t next = allowed_ns(b);
+	uint64_t due = batch_deadline_ns(b);
+
+	if (next <= now_ns)
+		return 0;
+	if (due != 0 && due < next)
+		next = due;
+	if (next <= now_ns)
+		return 0;
+	return next - now_ns < age ? next - now_ns : age;
 }
 
 void batch_stats(const struct batch *b, struct batch_stats *ret_stats)

@@ -1,10 +1,15 @@
 /* Events into batches: at once when little happens, full ones when much does.
  *
- * A batch is closed when it is full (events or bytes), at the end of a turn when its turn in the
- * schedule has come and nothing waits to be sent, and in any case when its oldest event has waited for
- * `age`. The schedule is one batch per `interval`, of which BATCH_BURST may be taken in advance. So
- * the few events of one act (connect, dup, exec) leave each within its turn, a steady stream makes
- * one batch per interval, and behind a slow uplink batches fill up.
+ * What a batch costs, on both sides, is the message and hardly what is in it: 100 us here and 300 us at
+ * the collector, as much as 300 events. So batches that are not full are paid from a purse: one is earned
+ * every `interval`, BATCH_BURST are saved at most. While there is one, a batch is closed at the end of its
+ * turn, unless another one waits to be sent; so the few events of an act (connect, dup, exec) on a quiet
+ * host leave each within its turn. When the purse is empty a batch waits until the next one is earned,
+ * or its oldest event has waited for `age`, and fills meanwhile; a full one (events or bytes) is closed
+ * at once. So a steady stream makes one batch per interval, and behind a slow uplink batches fill up.
+ *
+ * Whoever feeds it asks batch_rest_ns before each wait: while the purse is empty there is no use in being
+ * woken for every event (capture_wait_ns).
  *
  * One thread. No clock: the loop passes its turn's time (boot clock) in. */
 #pragma once
@@ -14,7 +19,7 @@
 #include "common/wire.h"
 #include "node-agent/spool.h"
 
-#define BATCH_BURST 8U /* connect, established, three dups and an exec come within a millisecond */
+#define BATCH_BURST 16U /* an attack of a few steps, each with its exec, forks and descriptors */
 
 struct batch;
 
@@ -49,6 +54,9 @@ void batch_flush(struct batch *b, uint64_t now_ns);
 
 /* When batch_turn has to be called again at the latest; 0: no need. */
 uint64_t batch_deadline_ns(const struct batch *b);
+/* For how long from now on nothing that is added would leave, a batch that gets full excepted; 0: it would
+ * leave at the end of its turn. Never more than `age`. */
+uint64_t batch_rest_ns(const struct batch *b, uint64_t now_ns);
 
 struct batch_stats {
 	uint64_t events;

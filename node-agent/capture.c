@@ -34,11 +34,6 @@
 #define SEED_BYTES_MAX	   (64UL << 20)
 /* Ten turns a second cost an idle node nothing that can be measured. */
 #define WAIT_NS		   (100 * NS_PER_MS)
-/* Past this many wake-ups in a row, and from then on more often than one in that time, the agent
- * naps instead: a storm of execs pays for none of them, and an act in a quiet moment is told at once. */
-#define WAKE_NS		   (4 * NS_PER_MS)
-#define WAKE_BURST	   25
-#define NAP_NS		   (2 * NS_PER_MS)
 
 /* How often windows are closed whose time is over, and for how long after a policy a program may still
  * work by the one before. */
@@ -70,9 +65,7 @@ struct capture {
 	uint64_t reported[LOSS_REASON_MAX][NJ_CLASS_MAX];
 	uint64_t shipped[NJ_CLASS_MAX];	 /* records taken from the rings */
 	uint64_t repeated[NJ_CLASS_MAX]; /* acts that repeats stood for */
-	bool asleep;	   /* since the last capture_wait_ns */
 	uint64_t turn_ns;  /* of the last turn */
-	uint64_t woken_ns; /* when the wake-ups so far would have come at a pace of WAKE_NS */
 	/* Of the running turn. */
 	capture_event_fn handle;
 	void *ctx;
@@ -311,15 +304,10 @@ static void on_record(void *ctx, struct bytes record)
 		deliver(c, &d, actor(c, &d), NULL);
 }
 
-/* The agent is awake: nobody need wake it. Counts it when somebody just did. */
+/* The agent is awake: nobody need wake it. */
 static void wake(struct capture *c, uint64_t now_ns)
 {
-	struct nj_bell *bell = probe_bell(c->probe);
-
-	if (c->asleep && __atomic_load_n(&bell->state, __ATOMIC_RELAXED) == NJ_AGENT_AWAKE)
-		c->woken_ns = (c->woken_ns > now_ns ? c->woken_ns : now_ns) + WAKE_NS;
-	__atomic_store_n(&bell->state, NJ_AGENT_AWAKE, __ATOMIC_RELAXED);
-	c->asleep = false;
+	__atomic_store_n(&probe_bell(c->probe)->state, NJ_AGENT_AWAKE, __ATOMIC_RELAXED);
 	c->turn_ns = now_ns;
 }
 
@@ -569,14 +557,13 @@ int capture_fd(const struct capture *c)
 }
 
 /* The bell first, then the look: a record that came in between is seen here or rings. */
-uint64_t capture_wait_ns(struct capture *c)
+uint64_t capture_wait_ns(struct capture *c, uint64_t rest_ns)
 {
-	bool nap = c->woken_ns > c->turn_ns + WAKE_BURST * WAKE_NS;
+	const enum nj_bell_state state = rest_ns > 0 ? NJ_AGENT_NAPS : NJ_AGENT_ASLEEP;
 
-	__atomic_store_n(&probe_bell(c->probe)->state, nap ? NJ_AGENT_NAPS : NJ_AGENT_ASLEEP, __ATOMIC_SEQ_CST);
-	c->asleep = true;
-	if (nap)
-		return NAP_NS;
+	__atomic_store_n(&probe_bell(c->probe)->state, state, __ATOMIC_SEQ_CST);
+	if (rest_ns > 0)
+		return rest_ns < WAIT_NS ? rest_ns : WAIT_NS;
 	return merge_pending(c->merge) ? 0 : WAIT_NS;
 }
 

@@ -50,10 +50,13 @@ void capture_free(struct capture *c); /* detaches and unloads; NULL allowed */
 int capture_fd(const struct capture *c); /* epoll; readable when a record came that cannot wait */
 /* To be asked right before each wait. What may have to be acted upon (exec, an established or accepted
  * connection, open, dup) makes the descriptor readable at once; what only explains it (fork, exit,
- * closing, credentials) does not, and waits in the rings for as long as this says. After many wake-ups in
- * a short time this is 2 ms and everything waits for it. 0: records wait that no wake-up will come
- * for. */
-uint64_t capture_wait_ns(struct capture *c);
+ * closing, credentials) does not, and waits in the rings for as long as this says. 0: records wait that
+ * no wake-up will come for.
+ *
+ * rest_ns: for so long nothing that comes would be passed on, so nobody is woken for it: a storm of execs
+ * pays for no wake-up, which costs the kernel as much as the record itself. Only a ring that is a quarter
+ * full makes the descriptor readable before. The wait is not longer than that. */
+uint64_t capture_wait_ns(struct capture *c, uint64_t rest_ns);
 
 /* Called for each event in order; the event and what it points to are valid during the call. The
  * process table keeps every struct process_def it hands out at its address, unchanged, until the

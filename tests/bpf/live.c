@@ -226,7 +226,7 @@ void live_pump(struct live *l, int timeout_ms)
 {
 	struct pollfd p = {.fd = capture_fd(l->capture), .events = POLLIN};
 
-	int most_ms = (int)(capture_wait_ns(l->capture) / NS_PER_MS);
+	int most_ms = (int)(capture_wait_ns(l->capture, 0) / NS_PER_MS);
 
 	(void)poll(&p, 1, timeout_ms < most_ms ? timeout_ms : most_ms);
 	assert_true(capture_turn(l->capture, 4096, on_event, l) >= 0);

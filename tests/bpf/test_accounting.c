@@ -63,7 +63,7 @@ static void take_losses(struct flood *f)
 static int pump(struct flood *f, int timeout_ms)
 {
 	struct pollfd p = {.fd = capture_fd(f->capture), .events = POLLIN};
-	int most_ms = (int)(capture_wait_ns(f->capture) / NS_PER_MS);
+	int most_ms = (int)(capture_wait_ns(f->capture, 2 * NS_PER_MS) / NS_PER_MS);
 	int r;
 
 	(void)poll(&p, 1, timeout_ms < most_ms ? timeout_ms : most_ms);

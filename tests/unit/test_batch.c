@@ -6,7 +6,9 @@
 #include "common/clock.h"
 #include "node-agent/batch.h"
 
-#define T0 (1000 * NS_PER_SEC)
+#define T0	    (1000 * NS_PER_SEC)
+#define INTERVAL_US 2000
+#define INTERVAL_NS (INTERVAL_US * NS_PER_US)
 
 struct desk {
 	struct spool *spool;
@@ -22,7 +24,7 @@ static struct desk *desk_new(uint32_t max_events, size_t max_bytes, size_t spool
 	struct batch_config config = {
 		.max_events = max_events,
 		.max_bytes = max_bytes,
-		.interval_ns = NS_PER_MS,
+		.interval_ns = INTERVAL_NS,
 		.age_ns = 5 * NS_PER_MS,
 		.epoch_ns = 60 * NS_PER_SEC,
 		.max_definitions = 64,
@@ -174,8 +176,8 @@ static void the_first_events_of_an_act_do_not_wait_for_each_other(void **state)
 
 	(void)state;
 	assert_int_equal(stream(d, 0, 100 * (1 + BATCH_BURST)), 1 + BATCH_BURST);
-	assert_int_equal(stream(d, 100 * (1 + BATCH_BURST), 1000), 0);
-	assert_int_equal(batch_deadline_ns(d->batch), T0 + NS_PER_MS);
+	assert_int_equal(stream(d, 100 * (1 + BATCH_BURST), INTERVAL_US), 0);
+	assert_int_equal(batch_deadline_ns(d->batch), T0 + INTERVAL_NS);
 	desk_free(d);
 }
 
@@ -184,10 +186,48 @@ static void a_steady_stream_makes_one_batch_per_interval(void **state)
 	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
 
 	(void)state;
-	assert_int_equal(stream(d, 0, 100000), 100 + BATCH_BURST);
-	assert_int_equal(stream(d, 100000, 200000), 100);
+	assert_int_equal(stream(d, 0, 100 * INTERVAL_US), 100 + BATCH_BURST);
+	assert_int_equal(stream(d, 100 * INTERVAL_US, 200 * INTERVAL_US), 100);
 	/* Rest gives the advance back, and no more than that. */
-	assert_int_equal(stream(d, 300000, 301000), 1 + BATCH_BURST);
+	assert_int_equal(stream(d, 300 * INTERVAL_US, 301 * INTERVAL_US), 1 + BATCH_BURST);
+	desk_free(d);
+}
+
+/* Who feeds it need not be woken before something could leave. */
+static void while_nothing_would_leave_there_is_rest(void **state)
+{
+	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
+
+	(void)state;
+	assert_int_equal(batch_rest_ns(d->batch, T0), 0);
+	for (unsigned int i = 0; i < BATCH_BURST; i++) {
+		assert_int_equal(stream(d, 0, 100), 1);
+		assert_int_equal(batch_rest_ns(d->batch, T0), 0);
+	}
+	assert_int_equal(stream(d, 0, 100), 1);
+	assert_int_equal(batch_rest_ns(d->batch, T0), INTERVAL_NS);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + INTERVAL_NS / 2), INTERVAL_NS / 2);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + INTERVAL_NS), 0);
+	desk_free(d);
+}
+
+/* However long the interval: an event does not wait for longer than `age` because of it. */
+static void rest_is_not_longer_than_an_event_may_wait(void **state)
+{
+	const struct batch_config slow = {
+		.max_events = 1000, .max_bytes = 1 << 20, .interval_ns = NS_PER_SEC, .age_ns = 5 * NS_PER_MS};
+	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
+
+	(void)state;
+	batch_set_limits(d->batch, &slow);
+	for (unsigned int i = 0; i <= BATCH_BURST; i++)
+		assert_int_equal(stream(d, 0, 100), 1);
+	assert_int_equal(batch_rest_ns(d->batch, T0), slow.age_ns);
+	add(d, T0);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + NS_PER_MS), 4 * NS_PER_MS);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + slow.age_ns), 0);
+	batch_turn(d->batch, T0 + slow.age_ns);
+	assert_int_equal(spool_unsent(d->spool), 1);
 	desk_free(d);
 }
 
@@ -312,6 +352,8 @@ int main(void)
 		cmocka_unit_test(a_single_event_leaves_within_its_turn),
 		cmocka_unit_test(the_first_events_of_an_act_do_not_wait_for_each_other),
 		cmocka_unit_test(a_steady_stream_makes_one_batch_per_interval),
+		cmocka_unit_test(while_nothing_would_leave_there_is_rest),
+		cmocka_unit_test(rest_is_not_longer_than_an_event_may_wait),
 		cmocka_unit_test(behind_a_slow_uplink_batches_fill_until_they_are_old),
 		cmocka_unit_test(a_full_batch_is_closed_at_once),
 		cmocka_unit_test(a_batch_of_enough_bytes_is_closed_at_once),
