@@ -46,14 +46,13 @@ static __always_inline bool again(struct scratch *s, __u16 kind, __u64 task, __u
 	return novelty_repeat();
 }
 
-static __always_inline int traced(const struct call *call)
+static __always_inline int traced(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u32 request = (__u32)call->arg[0];
 	struct nj_act *act;
 	__u64 task;
 
-	if (!s || !request_wanted(request))
+	if (!request_wanted(request))
 		return 0;
 	/* A process that asks to be traced asks its parent. */
 	task = request == PTRACE_TRACEME ? (__u64)BPF_CORE_READ(bpf_get_current_task_btf(), real_parent)
@@ -70,13 +69,12 @@ static __always_inline int traced(const struct call *call)
 	return 0;
 }
 
-static __always_inline int memory_moved(const struct call *call)
+static __always_inline int memory_moved(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u64 task = target_by_number((int)call->arg[0]);
 	struct nj_act *act;
 
-	if (!s || target_is_self(task) || again(s, NJ_KIND_PROCESS_VM, task, call->nr))
+	if (target_is_self(task) || again(s, NJ_KIND_PROCESS_VM, task, call->nr))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_PROCESS_VM);
 	act->arg[0] = call->arg[0];
@@ -100,13 +98,12 @@ static __always_inline void add_arrived(int fd)
 		act_add_file(NJ_PART_PATH, file);
 }
 
-static __always_inline int fetched(const struct call *call)
+static __always_inline int fetched(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u64 task = target_by_pidfd((int)call->arg[0]);
 	struct nj_act *act;
 
-	if (!s || target_is_self(task))
+	if (target_is_self(task))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_PASS);
 	act_args(act, call, 3, 0);
@@ -118,15 +115,15 @@ static __always_inline int fetched(const struct call *call)
 	return 0;
 }
 
-static __always_inline int access_act(const struct call *call)
+static __always_inline int access_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_PTRACE:
-		return traced(call);
+		return traced(s, call);
 	case NJ_ACT_PROCESS_VM:
-		return memory_moved(call);
+		return memory_moved(s, call);
 	case NJ_ACT_PIDFD_GETFD:
-		return fetched(call);
+		return fetched(s, call);
 	}
 	return 0;
 }

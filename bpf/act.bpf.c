@@ -36,6 +36,19 @@ static __always_inline int part_missing(struct scratch *s)
 	return 0;
 }
 
+/* len bytes at that address, of which the verifier knows a bound below SCRATCH_LAST. A helper copies
+ * them: as a copy in line an endpoint takes 472 bytes of stack, and before 6.13 a chain of calls has
+ * 512. */
+static __always_inline int part_put(struct scratch *s, __u32 type, const void *from, __u64 len)
+{
+	__u32 pos;
+	__u8 *room = part_room(s, &pos);
+
+	if (!room || bpf_probe_read_kernel(room, (__u32)len, from))
+		return part_missing(s);
+	return part_end(s, pos, type, (__u32)len);
+}
+
 static __always_inline __u32 cut_mark(__u32 type)
 {
 	if (type == NJ_PART_DATA)
@@ -97,45 +110,33 @@ int act_add_data(__u32 type, __u64 user_address, __u32 len)
 int act_add_kernel(__u32 type, __u64 address, __u32 len)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	__u8 *room;
-	__u32 pos;
 
 	if (!s || len == 0 || len > NJ_RAW_MAX)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room || bpf_probe_read_kernel(room, bounded(len, 2 * NJ_RAW_MAX - 1), (void *)address))
-		return part_missing(s);
-	return part_end(s, pos, type, len);
+	return part_put(s, type, (void *)address, bounded(len, 2 * NJ_RAW_MAX - 1));
 }
 
 int act_add_raw(__u32 type, __u32 len)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	__u8 *room;
-	__u32 pos;
 
 	if (!s || len == 0 || len > NJ_RAW_MAX)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room || bpf_probe_read_kernel(room, bounded(len, 2 * NJ_RAW_MAX - 1), s->raw))
-		return part_missing(s);
-	return part_end(s, pos, type, len);
+	return part_put(s, type, s->raw, bounded(len, 2 * NJ_RAW_MAX - 1));
 }
 
 int act_add_scratch(__u32 type, __u32 start, __u32 len, __u32 cut)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	__u8 *room;
-	__u32 pos;
+	int put;
 
 	if (!s || len == 0 || start >= NJ_PATH_MAX || len > SCRATCH_LAST - sizeof(struct nj_part))
 		return 0;
-	room = part_room(s, &pos);
-	if (!room || bpf_probe_read_kernel(room, bounded(len, SCRATCH_LAST - 1), s->path + bounded(start, NJ_PATH_MAX - 1)))
-		return part_missing(s);
-	if (cut)
+	put = part_put(s, type, s->path + bounded(start, NJ_PATH_MAX - 1),
+		       bounded(len, SCRATCH_LAST - 1));
+	if (put && cut)
 		record_of(s)->marks |= cut_mark(type);
-	return part_end(s, pos, type, len);
+	return put;
 }
 
 int act_add_kernel_text(__u32 type, __u64 address)
@@ -161,57 +162,39 @@ int act_add_path(__u32 type, __u64 path_address)
 	const struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	const struct path *path = (void *)path_address;
-	__u32 len, pos;
-	__u8 *room;
-	int found;
+	int found, put;
+	__u32 len;
 
 	if (!s)
 		return 0;
 	found = path_of(path, task->fs, SCRATCH_HOOK);
 	len = (__u32)found & (2 * NJ_PATH_MAX - 1);
-	room = part_room(s, &pos);
-	if (!room || len == 0 || len > NJ_PATH_MAX)
+	if (len == 0 || len > NJ_PATH_MAX)
 		return part_missing(s);
-	if (bpf_probe_read_kernel(room, bounded(len, 2 * NJ_PATH_MAX - 1), s->path + ((NJ_PATH_MAX - len) & (NJ_PATH_MAX - 1))))
-		return part_missing(s);
-	if (found & PATH_CUT)
+	put = part_put(s, type, s->path + ((NJ_PATH_MAX - len) & (NJ_PATH_MAX - 1)),
+		       bounded(len, 2 * NJ_PATH_MAX - 1));
+	if (put && found & PATH_CUT)
 		record_of(s)->marks |= cut_mark(type);
-	return part_end(s, pos, type, len);
+	return put;
 }
 
-int act_add_inode(__u64 inode_address)
+int act_add_inode(__u64 inode)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_file file = {0};
-	__u8 *room;
-	__u32 pos;
 
 	if (!s)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room)
-		return part_missing(s);
-	path_inode_info((const struct inode *)inode_address, &file);
-	__builtin_memcpy(room, &file, sizeof(file));
-	return part_end(s, pos, NJ_PART_FILE, sizeof(file));
+	path_inode_info((const struct inode *)inode, &file);
+	return part_put(s, NJ_PART_FILE, &file, sizeof(file));
 }
 
 int act_add_endpoint(__u32 slot)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	__u8 *room;
-	__u32 pos;
+	__u64 place = bounded(slot, 2 * NJ_ENDPOINTS_MAX - 1);
 
-	if (!s)
-		return 0;
-	room = part_room(s, &pos);
-	if (!room)
-		return part_missing(s);
-	/* As a copy in line this takes 472 bytes of stack, and before 6.13 a chain of calls has 512. */
-	if (bpf_probe_read_kernel(room, sizeof(struct nj_endpoint),
-				  &s->endpoints[bounded(slot, 2 * NJ_ENDPOINTS_MAX - 1)]))
-		return part_missing(s);
-	return part_end(s, pos, NJ_PART_ENDPOINT, sizeof(struct nj_endpoint));
+	return s ? part_put(s, NJ_PART_ENDPOINT, &s->endpoints[place], sizeof(struct nj_endpoint)) : 0;
 }
 
 int act_add_target(__u64 task_address)
@@ -219,53 +202,35 @@ int act_add_target(__u64 task_address)
 	const struct task_struct *task = (void *)task_address;
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_owner target = {0};
-	__u8 *room;
-	__u32 pos;
 
 	if (!s)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room)
-		return part_missing(s);
 	target.task.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	target.task.tgid = (__u32)BPF_CORE_READ(task, tgid);
 	target.task.exec_count = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
 	target.tid = (__u32)BPF_CORE_READ(task, pid);
 	task_css_cgroup(BPF_CORE_READ(task, cgroups), &target.cgroup, &target.hierarchy);
-	__builtin_memcpy(room, &target, sizeof(target));
-	return part_end(s, pos, NJ_PART_TARGET, sizeof(target));
+	return part_put(s, NJ_PART_TARGET, &target, sizeof(target));
 }
 
 int act_add_creds(void)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_creds creds = {0};
-	__u8 *room;
-	__u32 pos;
 
 	if (!s)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room)
-		return part_missing(s);
 	task_creds(bpf_get_current_task_btf(), &creds);
-	__builtin_memcpy(room, &creds, sizeof(creds));
-	return part_end(s, pos, NJ_PART_CREDS, sizeof(creds));
+	return part_put(s, NJ_PART_CREDS, &creds, sizeof(creds));
 }
 
 int act_add_namespaces(void)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_namespaces namespaces = {0};
-	__u8 *room;
-	__u32 pos;
 
 	if (!s)
 		return 0;
-	room = part_room(s, &pos);
-	if (!room)
-		return part_missing(s);
 	task_namespaces(bpf_get_current_task_btf(), &namespaces);
-	__builtin_memcpy(room, &namespaces, sizeof(namespaces));
-	return part_end(s, pos, NJ_PART_NAMESPACES, sizeof(namespaces));
+	return part_put(s, NJ_PART_NAMESPACES, &namespaces, sizeof(namespaces));
 }

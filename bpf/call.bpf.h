@@ -3,7 +3,7 @@
  * The hook (call_dispatch) leaves the call in the scratch and goes on by a tail call, so a family knows
  * nothing of its hook: its programs are loaded as whatever type the hook in use has. They look like this:
  *
- *   static __always_inline int change_act(const struct call *call) { switch (call->act) … }
+ *   static __always_inline int change_act(struct scratch *s, const struct call *call) { … }
  *   CALL_PROGRAM(change)
  *
  * which makes the program call_change. */
@@ -26,11 +26,8 @@ static __always_inline __u32 call_act(__u32 nr, bool compat)
 	int call_##name(void *ctx)                                                                 \
 	{                                                                                          \
 		struct scratch *s = emit_scratch(SCRATCH_HOOK);                                    \
-		struct call call;                                                                  \
                                                                                                    \
-		if (!s)                                                                            \
-			return 0;                                                                  \
-		call = s->call;                                                                    \
-		(void)name##_act(&call);                                                           \
+		if (s)                                                                             \
+			(void)name##_act(s, &s->call);                                             \
 		return 0; /* fexit takes nothing else */                                           \
 	}

@@ -167,13 +167,12 @@ static __noinline int add_second(struct scratch *s, struct nj_act *act, const st
 	return 0;
 }
 
-static __always_inline int change_act(const struct call *call)
+static __always_inline int change_act(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	const struct shape *shape;
 	struct nj_act *act;
 
-	if (!s || call->act >= NJ_ACT_MAX)
+	if (call->act >= NJ_ACT_MAX)
 		return 0;
 	shape = &shapes[call->act];
 	act = act_begin(s, call, shape->kind);

@@ -6,13 +6,12 @@
 #define F_DUPFD		0
 #define F_DUPFD_CLOEXEC 1030
 
-static __noinline int copied(__s64 result, int old_fd)
+static __noinline int copied(struct scratch *s, __s64 result, int old_fd)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(result);
 	struct nj_dup *dup;
 
-	if (!s || !file || result == old_fd)
+	if (!file || result == old_fd)
 		return 0;
 	if (fdinfo_endpoint((__u64)file, (int)result, ENDPOINT_SLOT, SCRATCH_HOOK) == NJ_EP_NONE)
 		return 0;
@@ -52,15 +51,15 @@ int descriptor_pair_made(__u64 fds_address)
 	return 0;
 }
 
-static __always_inline int descriptor_act(const struct call *call)
+static __always_inline int descriptor_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_FCNTL:
 		if (call->arg[1] != F_DUPFD && call->arg[1] != F_DUPFD_CLOEXEC)
 			return 0;
-		return copied(call->result, (int)call->arg[0]);
+		return copied(s, call->result, (int)call->arg[0]);
 	case NJ_ACT_DUP:
-		return copied(call->result, (int)call->arg[0]);
+		return copied(s, call->result, (int)call->arg[0]);
 	case NJ_ACT_PIPE:
 		return call->result < 0 ? 0 : descriptor_pair_made(call->arg[0]);
 	case NJ_ACT_PAIR:

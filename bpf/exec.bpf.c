@@ -52,12 +52,12 @@ int exec_add_arguments(__u64 pointers, __u32 width)
 	return (int)i;
 }
 
-static __always_inline int failed(const struct call *call, int dirfd, __u64 path, __u64 arguments, __u32 flags)
+static __always_inline int failed(struct scratch *s, const struct call *call, int dirfd, __u64 path, __u64 arguments,
+				  __u32 flags)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s || call->result >= 0)
+	if (call->result >= 0)
 		return 0;
 	act = act_begin(s, call, NJ_KIND_EXEC_FAILED);
 	act->arg[0] = call->act == NJ_ACT_EXECVEAT ? (__u64)(__s64)dirfd : 0;
@@ -72,13 +72,13 @@ static __always_inline int failed(const struct call *call, int dirfd, __u64 path
 	return 0;
 }
 
-static __always_inline int exec_act(const struct call *call)
+static __always_inline int exec_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_EXECVE:
-		return failed(call, WALK_AT_FDCWD, call->arg[0], call->arg[1], 0);
+		return failed(s, call, WALK_AT_FDCWD, call->arg[0], call->arg[1], 0);
 	case NJ_ACT_EXECVEAT:
-		return failed(call, (int)call->arg[0], call->arg[1], call->arg[2], (__u32)call->arg[4]);
+		return failed(s, call, (int)call->arg[0], call->arg[1], call->arg[2], (__u32)call->arg[4]);
 	}
 	return 0;
 }

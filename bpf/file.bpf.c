@@ -194,13 +194,10 @@ static __always_inline void read_how(__u64 address, struct opening *ret_o)
 	ret_o->resolve = (__u32)how[2];
 }
 
-static __always_inline int file_act(const struct call *call)
+static __always_inline int file_act(struct scratch *s, const struct call *call)
 {
 	struct opening o = {.result = call->result, .dirfd = WALK_AT_FDCWD, .raw = call->arg[0]};
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 
-	if (!s)
-		return 0;
 	switch (call->act) {
 	case NJ_ACT_OPEN:
 		o.flags = (__u32)call->arg[1];

@@ -502,14 +502,11 @@ int uring_complete(unsigned long long *ctx)
 	return 0;
 }
 
-static __always_inline int io_uring_act(const struct call *call)
+static __always_inline int io_uring_act(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 	__u32 params[3] = {0};
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_IO_URING);
 	act->arg[0] = call->arg[0];
 	/* struct io_uring_params: entries of both queues, flags. */

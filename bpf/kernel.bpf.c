@@ -9,13 +9,10 @@
 #define MODULE_NAME_MAX 64
 
 /* From memory: where the image came from is not known. */
-static __always_inline int module_loaded(const struct call *call)
+static __always_inline int module_loaded(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_MODULE);
 	act_args(act, call, 2, ADDRESS(0));
 	act_add_text(NJ_PART_DATA, call->arg[2], NJ_RAW_MAX);
@@ -23,14 +20,11 @@ static __always_inline int module_loaded(const struct call *call)
 	return 0;
 }
 
-static __always_inline int module_file_loaded(const struct call *call)
+static __always_inline int module_file_loaded(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file((int)call->arg[0]);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_MODULE);
 	act_args(act, call, 3, ADDRESS(1));
 	if (file)
@@ -40,13 +34,10 @@ static __always_inline int module_file_loaded(const struct call *call)
 	return 0;
 }
 
-static __always_inline int module_removed(const struct call *call)
+static __always_inline int module_removed(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_MODULE);
 	act_args(act, call, 2, ADDRESS(0));
 	act_add_text(NJ_PART_TEXT, call->arg[0], MODULE_NAME_MAX);
@@ -87,14 +78,13 @@ static __always_inline bool makes_something(__u32 command)
 	return command == BPF_PROG_LOAD || command == BPF_MAP_CREATE;
 }
 
-static __always_inline int bpf_called(const struct call *call)
+static __always_inline int bpf_called(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u32 command = (__u32)call->arg[0], type = 0;
 	struct nj_key *key;
 	struct nj_act *act;
 
-	if (!s || !command_wanted(command))
+	if (!command_wanted(command))
 		return 0;
 	key = novelty_key(s, NJ_CLASS_KERNEL, NJ_KIND_BPF);
 	key->flags = command;
@@ -120,16 +110,13 @@ struct perf_attributes {
 	__u64 config;
 };
 
-static __always_inline int perf_opened(const struct call *call)
+static __always_inline int perf_opened(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct perf_attributes attributes = {0};
 	__u64 task = target_by_number((int)call->arg[1]);
 	struct nj_key *key;
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	bpf_probe_read_user(&attributes, sizeof(attributes), (void *)call->arg[0]);
 	key = novelty_key(s, NJ_CLASS_KERNEL, NJ_KIND_PERF);
 	key->flags = attributes.type;
@@ -151,13 +138,10 @@ static __always_inline int perf_opened(const struct call *call)
 	return 0;
 }
 
-static __always_inline int faults_taken(const struct call *call)
+static __always_inline int faults_taken(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_USERFAULTFD);
 	act_args(act, call, 1, 0);
 	act_emit(s, act, NJ_CLASS_KERNEL, EMIT_NOW);
@@ -193,14 +177,13 @@ static __always_inline void emit_key(struct scratch *s, struct nj_act *act, __u6
 	act_emit(s, act, NJ_CLASS_KERNEL, EMIT_LATER);
 }
 
-static __always_inline int key_controlled(const struct call *call)
+static __always_inline int key_controlled(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u32 operation = (__u32)call->arg[0];
 	__u64 description = 0;
 	struct nj_act *act;
 
-	if (!s || !keyctl_wanted(operation))
+	if (!keyctl_wanted(operation))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_KEYCTL);
 	act->arg[0] = operation;
@@ -216,35 +199,31 @@ static __always_inline int key_controlled(const struct call *call)
 }
 
 /* add_key and request_key: the type and the description are texts, only the latter says which. */
-static __always_inline int key_asked(const struct call *call)
+static __always_inline int key_asked(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-
-	if (!s)
-		return 0;
 	emit_key(s, act_begin(s, call, NJ_KIND_KEYCTL), call->arg[1]);
 	return 0;
 }
 
-static __always_inline int kernel_act(const struct call *call)
+static __always_inline int kernel_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_INIT_MODULE:
-		return module_loaded(call);
+		return module_loaded(s, call);
 	case NJ_ACT_FINIT_MODULE:
-		return module_file_loaded(call);
+		return module_file_loaded(s, call);
 	case NJ_ACT_DELETE_MODULE:
-		return module_removed(call);
+		return module_removed(s, call);
 	case NJ_ACT_BPF:
-		return bpf_called(call);
+		return bpf_called(s, call);
 	case NJ_ACT_PERF:
-		return perf_opened(call);
+		return perf_opened(s, call);
 	case NJ_ACT_USERFAULTFD:
-		return faults_taken(call);
+		return faults_taken(s, call);
 	case NJ_ACT_KEYCTL:
-		return key_controlled(call);
+		return key_controlled(s, call);
 	case NJ_ACT_ADD_KEY:
-		return key_asked(call);
+		return key_asked(s, call);
 	}
 	return 0;
 }

@@ -12,14 +12,11 @@ enum {
 	VM_MAYWRITE = 0x20,
 };
 
-static __always_inline int memfd_made(const struct call *call)
+static __always_inline int memfd_made(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file(call->result);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_MEMFD);
 	act_args(act, call, 2, 1);
 	act_add_text(NJ_PART_TEXT, call->arg[0], NJ_RAW_MAX);
@@ -62,15 +59,14 @@ static __always_inline bool may_hold_written(const struct mapping *m, __u64 prot
 	return protection & PROT_WRITE || m->anonymous || (m->flags & VM_SHARED && m->flags & VM_MAYWRITE);
 }
 
-static __always_inline int made_executable(const struct call *call)
+static __always_inline int made_executable(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct mapping mapping = {0};
 	struct file *file;
 	struct nj_key *key;
 	struct nj_act *act;
 
-	if (!s || !(call->arg[2] & PROT_EXEC))
+	if (!(call->arg[2] & PROT_EXEC))
 		return 0;
 	find_mapping(call->arg[0], &mapping);
 	if (call->result >= 0 && !may_hold_written(&mapping, call->arg[2]))
@@ -91,13 +87,13 @@ static __always_inline int made_executable(const struct call *call)
 	return 0;
 }
 
-static __always_inline int memory_act(const struct call *call)
+static __always_inline int memory_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_MEMFD:
-		return memfd_made(call);
+		return memfd_made(s, call);
 	case NJ_ACT_MPROTECT:
-		return made_executable(call);
+		return made_executable(s, call);
 	}
 	return 0;
 }

@@ -43,15 +43,14 @@ static __always_inline bool is_port_wanted(const struct scratch *s, __u32 addres
 	return filter_port(remote) || filter_port(ep->local_port);
 }
 
-static __noinline int tell(const struct call *call, const struct message *m)
+static __noinline int tell(struct scratch *s, const struct call *call, const struct message *m)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file((__s32)call->arg[0]);
 	struct socket *socket = socket_of(file);
 	struct nj_act *act;
 	__u32 len;
 
-	if (!s || !socket || BPF_CORE_READ(socket, type) == SOCK_STREAM)
+	if (!socket || BPF_CORE_READ(socket, type) == SOCK_STREAM)
 		return 0;
 	if (!filter_class(NJ_CLASS_MESSAGE) || socket_came_to_nothing(m->result))
 		return 0;
@@ -74,21 +73,21 @@ static __noinline int tell(const struct call *call, const struct message *m)
 	return 0;
 }
 
-static __always_inline int sent_to(const struct call *call)
+static __always_inline int sent_to(struct scratch *s, const struct call *call)
 {
 	struct message m = {NJ_KIND_SEND, call->arg[4], (__u32)call->arg[5], call->result, 1};
 
-	return tell(call, &m);
+	return tell(s, call, &m);
 }
 
 /* The address's length stands in memory, as it is after the call. */
-static __always_inline int received_from(const struct call *call)
+static __always_inline int received_from(struct scratch *s, const struct call *call)
 {
 	struct message m = {NJ_KIND_RECEIVE, call->arg[4], 0, call->result, 1};
 
 	if (call->result >= 0 && m.address)
 		bpf_probe_read_user(&m.address_len, sizeof(m.address_len), (void *)call->arg[5]);
-	return tell(call, &m);
+	return tell(s, call, &m);
 }
 
 static __always_inline void look_for_descriptors(const struct call *call, const struct message_header *h)
@@ -99,7 +98,7 @@ static __always_inline void look_for_descriptors(const struct call *call, const 
 		pass_received(h->control, (__u32)h->control_len);
 }
 
-static __always_inline int with_header(const struct call *call, __u16 kind)
+static __always_inline int with_header(struct scratch *s, const struct call *call, __u16 kind)
 {
 	struct message_header h = {0};
 	struct message m = {kind, 0, 0, call->result, 1};
@@ -109,10 +108,10 @@ static __always_inline int with_header(const struct call *call, __u16 kind)
 		m.address_len = h.name_len;
 		look_for_descriptors(call, &h);
 	}
-	return tell(call, &m);
+	return tell(s, call, &m);
 }
 
-static __always_inline int with_vector(const struct call *call, __u16 kind)
+static __always_inline int with_vector(struct scratch *s, const struct call *call, __u16 kind)
 {
 	struct message_header h = {0};
 	struct message m = {kind, 0, 0, call->result, (__u32)call->result};
@@ -127,24 +126,24 @@ static __always_inline int with_vector(const struct call *call, __u16 kind)
 		m.result = call->result < 0 ? call->result : h.bytes;
 		look_for_descriptors(call, &h);
 	}
-	return tell(call, &m);
+	return tell(s, call, &m);
 }
 
-static __always_inline int message_act(const struct call *call)
+static __always_inline int message_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_SENDTO:
-		return sent_to(call);
+		return sent_to(s, call);
 	case NJ_ACT_RECVFROM:
-		return received_from(call);
+		return received_from(s, call);
 	case NJ_ACT_SENDMSG:
-		return with_header(call, NJ_KIND_SEND);
+		return with_header(s, call, NJ_KIND_SEND);
 	case NJ_ACT_RECVMSG:
-		return with_header(call, NJ_KIND_RECEIVE);
+		return with_header(s, call, NJ_KIND_RECEIVE);
 	case NJ_ACT_SENDMMSG:
-		return with_vector(call, NJ_KIND_SEND);
+		return with_vector(s, call, NJ_KIND_SEND);
 	case NJ_ACT_RECVMMSG:
-		return with_vector(call, NJ_KIND_RECEIVE);
+		return with_vector(s, call, NJ_KIND_RECEIVE);
 	}
 	return 0;
 }

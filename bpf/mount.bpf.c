@@ -152,13 +152,12 @@ static __always_inline __u16 kind_of(__u32 act)
 	return act == NJ_ACT_CHROOT || act == NJ_ACT_PIVOT_ROOT ? NJ_KIND_ROOT : NJ_KIND_MOUNT;
 }
 
-static __always_inline int mount_act(const struct call *call)
+static __always_inline int mount_act(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
 	/* Without a copy it is only one more way to open a path. */
-	if (!s || (call->act == NJ_ACT_OPEN_TREE && !(call->arg[2] & OPEN_TREE_CLONE)))
+	if (call->act == NJ_ACT_OPEN_TREE && !(call->arg[2] & OPEN_TREE_CLONE))
 		return 0;
 	act = act_begin(s, call, kind_of(call->act));
 	switch (call->act) {

@@ -15,15 +15,12 @@ static __always_inline void finish(struct scratch *s, struct nj_act *act)
 }
 
 /* The descriptor is of a namespace, whose inode number is its file's, or of a process. */
-static __always_inline int entered(const struct call *call)
+static __always_inline int entered(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *file = fdinfo_current_file((int)call->arg[0]);
 	__u64 task = target_by_pidfd((int)call->arg[0]);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_NAMESPACE);
 	act_args(act, call, 2, 0);
 	if (task)
@@ -35,12 +32,11 @@ static __always_inline int entered(const struct call *call)
 }
 
 /* Threads that only stop sharing files, directory or semaphores are not of interest. */
-static __always_inline int parted(const struct call *call)
+static __always_inline int parted(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s || !(call->arg[0] & (CLONE_NEW_ANY | CLONE_NEWTIME)))
+	if (!(call->arg[0] & (CLONE_NEW_ANY | CLONE_NEWTIME)))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_NAMESPACE);
 	act_args(act, call, 1, 0);
@@ -58,12 +54,11 @@ static __always_inline bool differs_from_parent(void)
 }
 
 /* made: the flags that ask for a namespace in that call. */
-static __always_inline int cloned(const struct call *call, __u64 flags, __u64 made)
+static __always_inline int cloned(struct scratch *s, const struct call *call, __u64 flags, __u64 made)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s || call->result > 0)
+	if (call->result > 0)
 		return 0;
 	if (!(flags & made) &&
 	    (call->result < 0 || flags & CLONE_PARENT || !differs_from_parent()))
@@ -75,7 +70,7 @@ static __always_inline int cloned(const struct call *call, __u64 flags, __u64 ma
 	return 0;
 }
 
-static __always_inline int cloned3(const struct call *call)
+static __always_inline int cloned3(struct scratch *s, const struct call *call)
 {
 	__u64 flags = 0;
 
@@ -83,20 +78,20 @@ static __always_inline int cloned3(const struct call *call)
 		return 0;
 	bpf_probe_read_user(&flags, sizeof(flags), (void *)call->arg[0]);
 	/* Here, unlike in clone(2), the low byte is no signal. */
-	return cloned(call, flags, CLONE_NEW_ANY | CLONE_NEWTIME);
+	return cloned(s, call, flags, CLONE_NEW_ANY | CLONE_NEWTIME);
 }
 
-static __always_inline int namespace_act(const struct call *call)
+static __always_inline int namespace_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_SETNS:
-		return entered(call);
+		return entered(s, call);
 	case NJ_ACT_UNSHARE:
-		return parted(call);
+		return parted(s, call);
 	case NJ_ACT_CLONE:
-		return cloned(call, call->arg[0], CLONE_NEW_ANY);
+		return cloned(s, call, call->arg[0], CLONE_NEW_ANY);
 	case NJ_ACT_CLONE3:
-		return cloned3(call);
+		return cloned3(s, call);
 	}
 	return 0;
 }

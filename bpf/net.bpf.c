@@ -245,11 +245,9 @@ static __always_inline int accepted_one(struct scratch *s, const struct call *ca
 	return tell(s, act, sk, 0);
 }
 
-static __always_inline int socket_act(const struct call *call)
+static __always_inline int socket_act(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-
-	if (!s || !filter_class(NJ_CLASS_SOCKET))
+	if (!filter_class(NJ_CLASS_SOCKET))
 		return 0;
 	switch (call->act) {
 	case NJ_ACT_SOCKET:

@@ -4,13 +4,10 @@
 
 #define ADDRESS(place) (1U << (place))
 
-static __always_inline int changed(const struct call *call, __u32 count, __u32 addresses)
+static __always_inline int changed(struct scratch *s, const struct call *call, __u32 count, __u32 addresses)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_act *act;
 
-	if (!s)
-		return 0;
 	act = act_begin(s, call, NJ_KIND_CRED);
 	act_args(act, call, count, addresses);
 	act_add_creds();
@@ -52,13 +49,12 @@ static __always_inline bool prctl_wanted(__u32 option, __u64 arg)
 	return false;
 }
 
-static __always_inline int controlled(const struct call *call)
+static __always_inline int controlled(struct scratch *s, const struct call *call)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	__u32 option = (__u32)call->arg[0];
 	struct nj_act *act;
 
-	if (!s || !prctl_wanted(option, call->arg[1]))
+	if (!prctl_wanted(option, call->arg[1]))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_PRCTL);
 	act_args(act, call, 3, option == PR_SET_NAME || option == PR_SET_MM ? ADDRESS(1) | ADDRESS(2) : ADDRESS(2));
@@ -73,21 +69,21 @@ static __always_inline int controlled(const struct call *call)
 	return 0;
 }
 
-static __always_inline int privilege_act(const struct call *call)
+static __always_inline int privilege_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_SETID:
-		return changed(call, 1, 0);
+		return changed(s, call, 1, 0);
 	case NJ_ACT_SETREID:
-		return changed(call, 2, 0);
+		return changed(s, call, 2, 0);
 	case NJ_ACT_SETRESID:
-		return changed(call, 3, 0);
+		return changed(s, call, 3, 0);
 	case NJ_ACT_SETGROUPS:
-		return changed(call, 2, ADDRESS(1));
+		return changed(s, call, 2, ADDRESS(1));
 	case NJ_ACT_CAPSET:
-		return changed(call, 2, ADDRESS(0) | ADDRESS(1));
+		return changed(s, call, 2, ADDRESS(0) | ADDRESS(1));
 	case NJ_ACT_PRCTL:
-		return controlled(call);
+		return controlled(s, call);
 	}
 	return 0;
 }

@@ -4,13 +4,12 @@
 #include "bpf/novelty.bpf.h"
 #include "bpf/target.bpf.h"
 
-static __always_inline int sent(const struct call *call, __u64 task, __u32 signal)
+static __always_inline int sent(struct scratch *s, const struct call *call, __u64 task, __u32 signal)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct nj_key *key;
 	struct nj_act *act;
 
-	if (!s || target_is_self(task) || (signal == 0 && call->result >= 0))
+	if (target_is_self(task) || (signal == 0 && call->result >= 0))
 		return 0;
 	key = novelty_key(s, NJ_CLASS_SIGNAL, NJ_KIND_SIGNAL);
 	key->inode = task ? target_tgid(task) : call->arg[0];
@@ -29,16 +28,16 @@ static __always_inline int sent(const struct call *call, __u64 task, __u32 signa
 	return 0;
 }
 
-static __always_inline int signal_act(const struct call *call)
+static __always_inline int signal_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_KILL:
 	case NJ_ACT_TKILL:
-		return sent(call, target_by_number((int)call->arg[0]), (__u32)call->arg[1]);
+		return sent(s, call, target_by_number((int)call->arg[0]), (__u32)call->arg[1]);
 	case NJ_ACT_TGKILL:
-		return sent(call, target_by_number((int)call->arg[1]), (__u32)call->arg[2]);
+		return sent(s, call, target_by_number((int)call->arg[1]), (__u32)call->arg[2]);
 	case NJ_ACT_PIDFD_SIGNAL:
-		return sent(call, target_by_pidfd((int)call->arg[0]), (__u32)call->arg[1]);
+		return sent(s, call, target_by_pidfd((int)call->arg[0]), (__u32)call->arg[1]);
 	}
 	return 0;
 }

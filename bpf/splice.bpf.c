@@ -29,13 +29,12 @@ static __always_inline void key_of(struct scratch *s, struct file *from, struct 
 }
 
 /* from and to: descriptors; -1 for memory. */
-static __noinline int moved(const struct call *call, int from_fd, int to_fd)
+static __noinline int moved(struct scratch *s, const struct call *call, int from_fd, int to_fd)
 {
-	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct file *from = fdinfo_current_file(from_fd), *to = fdinfo_current_file(to_fd);
 	struct nj_act *act;
 
-	if (!s || call->result == 0 || socket_came_to_nothing(call->result))
+	if (call->result == 0 || socket_came_to_nothing(call->result))
 		return 0;
 	__builtin_memset(&s->endpoints[FROM], 0, 2 * sizeof(s->endpoints[FROM]));
 	s->endpoints[FROM].fd = s->endpoints[TO].fd = -1;
@@ -60,27 +59,27 @@ static __noinline int moved(const struct call *call, int from_fd, int to_fd)
 }
 
 /* Memory goes into a pipe's write end, and comes out of its read end. */
-static __always_inline int moved_memory(const struct call *call)
+static __always_inline int moved_memory(struct scratch *s, const struct call *call)
 {
 	int fd = (int)call->arg[0];
 	struct file *file = fdinfo_current_file(fd);
 
 	if (file && BPF_CORE_READ(file, f_mode) & NJ_EP_WRITE)
-		return moved(call, -1, fd);
-	return moved(call, fd, -1);
+		return moved(s, call, -1, fd);
+	return moved(s, call, fd, -1);
 }
 
-static __always_inline int splice_act(const struct call *call)
+static __always_inline int splice_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
 	case NJ_ACT_SPLICE:
-		return moved(call, (int)call->arg[0], (int)call->arg[2]);
+		return moved(s, call, (int)call->arg[0], (int)call->arg[2]);
 	case NJ_ACT_TEE:
-		return moved(call, (int)call->arg[0], (int)call->arg[1]);
+		return moved(s, call, (int)call->arg[0], (int)call->arg[1]);
 	case NJ_ACT_VMSPLICE:
-		return moved_memory(call);
+		return moved_memory(s, call);
 	case NJ_ACT_SENDFILE:
-		return moved(call, (int)call->arg[1], (int)call->arg[0]);
+		return moved(s, call, (int)call->arg[1], (int)call->arg[0]);
 	}
 	return 0;
 }
