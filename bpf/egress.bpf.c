@@ -109,6 +109,7 @@ struct packet_large {
 		void *ring = emit_ring(class);                                                     \
 		/* One at least and no more than there is room for: a power of two. */             \
 		__u32 data_len = (__u32)bounded((len_)-1, sizeof(((type *)0)->data) - 1) + 1;      \
+		__u64 now = bpf_ktime_get_boot_ns();                                               \
 		type *record;                                                                      \
                                                                                                    \
 		emit_seen(class);                                                                  \
@@ -118,6 +119,7 @@ struct packet_large {
 			return;                                                                    \
 		}                                                                                  \
 		__builtin_memset(record, 0, sizeof(*record));                                      \
+		record->packet.head.time = now;                                                    \
 		emit_head_owner(&record->packet.head, NJ_PACKET, sizeof(*record), (owner));        \
 		record->packet.kind = (kind_);                                                     \
 		record->packet.socket = (p)->socket;                                               \

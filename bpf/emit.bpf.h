@@ -75,13 +75,14 @@ static __always_inline struct scratch *emit_scratch(__u32 row)
 	return bpf_map_lookup_elem(&scratches, &row);
 }
 
-/* Everything of a head but who acts. */
+/* Everything of a head but who acts. A record that has its room already was stamped before it got it:
+ * node-agent/merge.h counts on that. */
 static __always_inline void emit_head_init(struct nj_head *head, __u8 type, __u16 size)
 {
 	head->size = size;
 	head->type = type;
 	head->cpu = (__u8)bpf_get_smp_processor_id();
-	head->time = bpf_ktime_get_boot_ns();
+	head->time = head->time ?: bpf_ktime_get_boot_ns();
 	head->generation = settings.generation;
 }
 
@@ -127,12 +128,15 @@ static __always_inline void emit_record(const void *record, __u32 size, __u32 cl
 #define emit_reserve(type, class)                                                                  \
 	({                                                                                         \
 		void *ring_ = emit_ring(class);                                                    \
+		__u64 now_ = bpf_ktime_get_boot_ns();                                              \
 		type *record_ = ring_ ? bpf_ringbuf_reserve(ring_, sizeof(type), 0) : NULL;        \
 		emit_seen(class);                                                                  \
-		if (record_)                                                                       \
+		if (record_) {                                                                     \
 			__builtin_memset(record_, 0, sizeof(type));                                \
-		else                                                                               \
+			record_->head.time = now_;                                                 \
+		} else {                                                                           \
 			emit_lost(class);                                                          \
+		}                                                                                  \
 		record_;                                                                           \
 	})
 

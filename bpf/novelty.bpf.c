@@ -116,7 +116,7 @@ static __always_inline void count(struct nj_window *window, __u32 class, __u64 n
 }
 
 /* False when the count could not be told, and so must stay. */
-static __always_inline bool tell(const struct nj_window *window)
+static __always_inline bool tell(const struct nj_window *window, __u64 now)
 {
 	void *ring = emit_ring(window->key.class);
 	struct nj_repeat *repeat;
@@ -127,6 +127,7 @@ static __always_inline bool tell(const struct nj_window *window)
 	if (!repeat)
 		return false;
 	__builtin_memset(repeat, 0, sizeof(*repeat));
+	repeat->head.time = now;
 	emit_head_init(&repeat->head, NJ_REPEAT, sizeof(*repeat));
 	repeat->head.task = window->key.task;
 	repeat->head.window = window->id;
@@ -176,7 +177,7 @@ int novelty_repeat(void)
 		count(window, s->key.class, now);
 		return 1;
 	}
-	if (tell(window))
+	if (tell(window, now))
 		s->window = begin(window, &s->key, slot, now);
 	return 0;
 }

@@ -22,6 +22,16 @@ void accounts_say_cpus(struct capture *c)
 		log_limited(LOG_LEVEL_WARNING, "rings were full, since the start: %s", buf_text(&text));
 }
 
+int64_t accounts_off(const struct capture_account *a, uint32_t in_flight)
+{
+	int64_t acts = (int64_t)(a->seen - a->shipped - a->suppressed - a->lost);
+	int64_t repeats = (int64_t)(a->suppressed - a->repeated - a->waiting);
+
+	if (acts < 0 || acts > (int64_t)in_flight)
+		return acts;
+	return a->moved ? 0 : repeats;
+}
+
 void accounts_check(struct capture *c)
 {
 	struct capture_account rows[NJ_CLASS_MAX];
@@ -29,7 +39,7 @@ void accounts_check(struct capture *c)
 	if (capture_account(c, rows) < 0)
 		return;
 	for (int class = 0; class < NJ_CLASS_MAX; class++) {
-		int64_t off = capture_account_off(&rows[class], (uint32_t)get_nprocs_conf());
+		int64_t off = accounts_off(&rows[class], (uint32_t)get_nprocs_conf());
 
 		if (off)
 			log_limited(LOG_LEVEL_ERROR, "%lld events of class %s are not accounted for", (long long)off,
@@ -51,4 +61,7 @@ void accounts_say(struct capture *c)
 				   (unsigned long long)rows[class].shipped,
 				   (unsigned long long)rows[class].suppressed, (unsigned long long)rows[class].lost);
 	log_debug("captured since the start: %s", buf_text(&text));
+	if (capture_overtaken(c))
+		log_info("the order of acts gave way %llu times to a CPU that stood still",
+			 (unsigned long long)capture_overtaken(c));
 }

@@ -375,7 +375,10 @@ int capture_stop(struct capture *c, capture_event_fn handle, void *ctx)
 	struct err e = {0};
 	int r = probe_want(c->probe, POLICY_FIXED, &e);
 	int handled = capture_turn(c, UINT32_MAX, handle, ctx);
+	uint64_t since = c->turn_ns;
 
+	while (merge_held(c->merge) && c->turn_ns - since < MERGE_HOLD_NS)
+		handled += capture_turn(c, UINT32_MAX, handle, ctx);
 	repeats_all(c->repeats, on_repeat, c);
 	return r < 0 ? r : handled;
 }
@@ -564,7 +567,9 @@ uint64_t capture_wait_ns(struct capture *c, uint64_t rest_ns)
 	__atomic_store_n(&probe_bell(c->probe)->state, state, __ATOMIC_SEQ_CST);
 	if (rest_ns > 0)
 		return rest_ns < WAIT_NS ? rest_ns : WAIT_NS;
-	return merge_pending(c->merge) ? 0 : WAIT_NS;
+	if (!merge_pending(c->merge))
+		return WAIT_NS;
+	return merge_held(c->merge) ? MERGE_EPSILON_NS : 0;
 }
 
 struct containers *capture_containers(struct capture *c)
@@ -617,6 +622,11 @@ uint32_t capture_losses(struct capture *c, struct loss *ret_losses, uint32_t max
 	return out.count;
 }
 
+uint64_t capture_overtaken(const struct capture *c)
+{
+	return merge_overtaken(c->merge);
+}
+
 int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts)
 {
 	return probe_counts(c->probe, cpu, ret_counts);
@@ -647,16 +657,6 @@ int capture_account(struct capture *c, struct capture_account ret_rows[static NJ
 			.moved = after.seen[class] != kernel.seen[class],
 		};
 	return 0;
-}
-
-int64_t capture_account_off(const struct capture_account *a, uint32_t in_flight)
-{
-	int64_t acts = (int64_t)(a->seen - a->shipped - a->suppressed - a->lost);
-	int64_t repeats = (int64_t)(a->suppressed - a->repeated - a->waiting);
-
-	if (acts < 0 || acts > (int64_t)in_flight)
-		return acts;
-	return a->moved ? 0 : repeats;
 }
 
 int capture_probe(struct buf *out, struct err *e)

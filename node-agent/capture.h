@@ -90,6 +90,9 @@ int capture_stop(struct capture *c, capture_event_fn handle, void *ctx) must_che
 /* What the programs counted since they were loaded; cpu -1: all together. -EINVAL: no such CPU. */
 int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts) must_check;
 
+/* How often since the start acts may have been handed on before older ones (see merge.h). */
+uint64_t capture_overtaken(const struct capture *c);
+
 /* Of one class: seen = shipped + suppressed + lost, and suppressed = repeated + waiting. */
 struct capture_account {
 	const char *class;
@@ -103,8 +106,6 @@ struct capture_account {
 };
 /* 0; -EAGAIN: records wait, so nothing can be said now. */
 int capture_account(struct capture *c, struct capture_account ret_rows[static NJ_CLASS_MAX]) must_check;
-/* By how many acts a row is off; 0 when it is not, as far as can be said with so many under way. */
-int64_t capture_account_off(const struct capture_account *account, uint32_t in_flight);
 
 /* What --probe prints: works without loading everything, needs root. 0 or negative. */
 int capture_probe(struct buf *out, struct err *e) must_check;

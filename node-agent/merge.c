@@ -33,12 +33,18 @@ struct ring {
 	struct bytes head;
 	uint32_t head_len; /* as its header says */
 	bool busy; /* the next record is still being written */
+	bool given_up; /* to wait for it */
+	unsigned long busy_at; /* where it is */
+	uint64_t busy_ns; /* when it was first seen; 0: not yet */
+	uint64_t behind; /* time of the first finished record behind it, TIME_NONE: none */
 	uint8_t *wrapped; /* MERGE_RECORD_MAX bytes for a head that wraps; of which few are ever touched */
 };
 
 struct merge {
 	int epoll_fd;
-	uint64_t blocked_ns; /* since when a turn waits for a busy record; 0: it does not */
+	uint64_t blocked_ns; /* since when turns hand out nothing for a busy record; 0: they do */
+	uint64_t overtaken;
+	bool held;
 	uint32_t max_rings;
 	uint32_t count;
 	struct ring rings[];
@@ -151,6 +157,19 @@ static unsigned long record_span(uint32_t len)
 	return ((unsigned long)len + RECORD_HEADER + 7) & ~7UL;
 }
 
+/* len bytes from that offset on, which may be in two pieces. */
+static void copy_out(const struct ring *r, uint64_t offset, void *out, size_t len)
+{
+	uint64_t first = r->mask + 1 - offset;
+
+	if (len <= first) {
+		memcpy(out, r->data + offset, len);
+		return;
+	}
+	memcpy(out, r->data + offset, first);
+	memcpy((uint8_t *)out + first, r->data, len - first);
+}
+
 /* The bytes of the record whose header is at that offset, in one piece. One that is longer than records
  * are (see abi.h) reads as empty, which the decoder counts. */
 static struct bytes record_at(struct ring *r, uint64_t offset, uint32_t len)
@@ -162,9 +181,41 @@ static struct bytes record_at(struct ring *r, uint64_t offset, uint32_t len)
 		return bytes_of(at, len);
 	if (len > MERGE_RECORD_MAX)
 		return bytes_of(r->wrapped, 0);
-	memcpy(r->wrapped, at, first);
-	memcpy(r->wrapped + first, r->data, len - first);
+	copy_out(r, offset + RECORD_HEADER, r->wrapped, len);
 	return bytes_of(r->wrapped, len);
+}
+
+static uint32_t header_at(const struct ring *r, unsigned long at)
+{
+	const uint8_t *header = r->data + (at & r->mask);
+
+	return __atomic_load_n((const uint32_t *)(const void *)header, __ATOMIC_ACQUIRE);
+}
+
+/* When the first finished record behind the busy one at that position was made. */
+static uint64_t time_behind(const struct ring *r, unsigned long at, uint64_t now)
+{
+	for (uint32_t len; at != r->limit; at += record_span(len & ~(RECORD_BUSY | RECORD_DISCARD))) {
+		struct nj_head head;
+
+		len = header_at(r, at);
+		if (len & (RECORD_BUSY | RECORD_DISCARD) || len < sizeof(head))
+			continue;
+		copy_out(r, (at + RECORD_HEADER) & r->mask, &head, sizeof(head));
+		return head.time > now ? TIME_NONE : head.time;
+	}
+	return TIME_NONE;
+}
+
+static void ring_busy(struct ring *r, unsigned long at, uint64_t now)
+{
+	if (r->busy_ns == 0 || r->busy_at != at) {
+		r->busy_at = at;
+		r->busy_ns = now;
+		r->given_up = false;
+	}
+	r->busy = true;
+	r->behind = time_behind(r, at, now);
 }
 
 /* Finds the ring's next record, stepping over discarded ones. */
@@ -173,15 +224,16 @@ static void ring_peek(struct ring *r, uint64_t now)
 	unsigned long at = *r->consumer;
 
 	r->head_time = TIME_NONE;
+	r->behind = TIME_NONE;
 	r->busy = false;
 	while (at != r->limit) {
-		const uint8_t *header = r->data + (at & r->mask);
-		uint32_t len = __atomic_load_n((const uint32_t *)(const void *)header, __ATOMIC_ACQUIRE);
+		uint32_t len = header_at(r, at);
 
 		if (len & RECORD_BUSY) {
-			r->busy = true;
+			ring_busy(r, at, now);
 			return;
 		}
+		r->busy_ns = 0;
 		if (!(len & RECORD_DISCARD)) {
 			r->head = record_at(r, at & r->mask, len);
 			r->head_len = len;
@@ -201,21 +253,16 @@ static void ring_consume(struct ring *r, uint64_t now)
 	ring_peek(r, now);
 }
 
-/* Notes how far every ring is and what its next record is. True when one is being written. */
-static bool snapshot(struct merge *m, uint64_t now)
+/* Notes how far every ring is and what its next record is. */
+static void snapshot(struct merge *m, uint64_t now)
 {
-	bool busy = false;
-
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct ring *r = &m->rings[i];
 
 		r->limit = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
 	}
-	for (uint32_t i = 0; i < m->count; i++) {
+	for (uint32_t i = 0; i < m->count; i++)
 		ring_peek(&m->rings[i], now);
-		busy |= m->rings[i].busy;
-	}
-	return busy;
 }
 
 static struct ring *oldest(struct merge *m)
@@ -231,32 +278,85 @@ static struct ring *oldest(struct merge *m)
 	return best;
 }
 
-/* True when this turn should rather end: a busy record came up and has not been waited for long. */
-static bool wait_for_writer(struct merge *m, bool busy, uint64_t now)
+/* True when this turn should rather end: some writer has not been waited for, and the last turns that
+ * waited were short. On many CPUs somebody always writes. */
+static bool wait_for_writer(struct merge *m, uint64_t now)
 {
-	if (!busy) {
-		m->blocked_ns = 0;
-		return false;
-	}
-	if (m->blocked_ns == 0)
+	bool fresh = false;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		fresh |= m->rings[i].busy && now - m->rings[i].busy_ns < MERGE_EPSILON_NS;
+	if (fresh && m->blocked_ns == 0)
 		m->blocked_ns = now;
-	return now - m->blocked_ns < MERGE_EPSILON_NS;
+	if (fresh && now - m->blocked_ns < MERGE_EPSILON_NS)
+		return true;
+	m->blocked_ns = 0;
+	return false;
+}
+
+static bool fills(const struct merge *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->rings[i].limit - *m->rings[i].consumer > m->rings[i].mask / 2)
+			return true;
+	return false;
+}
+
+/* From which time on records are held, for the sake of older ones that wait behind a writer. */
+static uint64_t hold_from(struct merge *m, uint64_t now)
+{
+	bool full = fills(m);
+	uint64_t hold = TIME_NONE;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct ring *r = &m->rings[i];
+
+		if (!r->busy || r->given_up || r->behind >= hold)
+			continue;
+		r->given_up = full || now - r->busy_ns >= MERGE_HOLD_NS;
+		m->overtaken += r->given_up;
+		if (!r->given_up)
+			hold = r->behind;
+	}
+	return hold;
+}
+
+static bool any_busy(const struct merge *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->rings[i].busy)
+			return true;
+	return false;
 }
 
 uint32_t merge_turn(struct merge *m, uint64_t now_boot_ns, uint32_t max, merge_record_fn handle, void *ctx)
 {
-	bool busy = snapshot(m, now_boot_ns);
 	uint32_t done = 0;
 	struct ring *r;
+	uint64_t hold;
 
-	if (wait_for_writer(m, busy, now_boot_ns))
+	snapshot(m, now_boot_ns);
+	m->held = wait_for_writer(m, now_boot_ns);
+	if (m->held)
 		return 0;
-	while (done < max && (r = oldest(m)) != NULL) {
+	hold = hold_from(m, now_boot_ns);
+	while (done < max && (r = oldest(m)) != NULL && r->head_time < hold) {
 		handle(ctx, r->head);
 		done++;
 		ring_consume(r, now_boot_ns);
 		if (r->busy)
 			break;
 	}
+	m->held = done < max && any_busy(m);
 	return done;
+}
+
+bool merge_held(const struct merge *m)
+{
+	return m->held;
+}
+
+uint64_t merge_overtaken(const struct merge *m)
+{
+	return m->overtaken;
 }

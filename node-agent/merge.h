@@ -1,11 +1,14 @@
 /* Many rings, one order. A turn looks at the clock, then at the producer position of every ring,
  * and hands out the records up to there that are not younger than that look, oldest first. What
  * caused a record was submitted before the record was stamped, so it is in the same turn or an
- * earlier one: fork comes before exec before acts, whichever ring they went through.
+ * earlier one; and a record is stamped before it gets its room in a ring, so whatever is before it there is
+ * older than what it causes: fork comes before exec before acts before the end, whichever ring they
+ * went through.
  *
- * Left over is a record that somebody is still writing while its ring's later records are done. A
- * turn waits for it, at most MERGE_EPSILON_NS; past that, acts of unrelated processes may change
- * places by as much. */
+ * Left over is a record that somebody is still writing (he may have lost his CPU) while later records of its
+ * ring are done. A turn waits for him, at most MERGE_EPSILON_NS; past that, unrelated acts may
+ * overtake his. What waits behind him may be the cause of anything younger, which is therefore held: at most
+ * MERGE_HOLD_NS, and while no ring is more than half full. Then it is let go, and counted. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +19,7 @@
 #include "common/err.h"
 
 #define MERGE_EPSILON_NS 200000ULL
+#define MERGE_HOLD_NS	 20000000ULL
 /* A kernel record is never longer: its size is 16 bits wide. */
 #define MERGE_RECORD_MAX 65536U
 
@@ -41,5 +45,10 @@ typedef void (*merge_record_fn)(void *ctx, struct bytes record);
 
 /* Hands out at most max records that are waiting now. Returns how many. */
 uint32_t merge_turn(struct merge *m, uint64_t now_boot_ns, uint32_t max, merge_record_fn handle, void *ctx);
+
+/* Whether all that the last turn left waits for a writer: there is no use in looking again at once. */
+bool merge_held(const struct merge *m);
+/* How often a writer was not waited for any longer although finished records were behind him. */
+uint64_t merge_overtaken(const struct merge *m);
 
 DEFINE_CLEANUP(struct merge *, merge_free)

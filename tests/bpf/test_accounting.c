@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "node-agent/accounts.h"
 #include "node-agent/event_class.h"
 
 #define ROUNDS	 30000
@@ -221,7 +222,7 @@ static void check_sums(const struct flood *f, const struct capture_account rows[
 	for (int class = 0; class < NJ_CLASS_MAX; class++) {
 		const struct capture_account *row = &rows[class];
 
-		if (capture_account_off(row, 0) != 0 || row->repeated != f->repeated[class] || row->waiting != 0)
+		if (accounts_off(row, 0) != 0 || row->repeated != f->repeated[class] || row->waiting != 0)
 			fail_msg("%s: seen %llu, shipped %llu, suppressed %llu, lost %llu, repeated %llu (told %llu), waiting %llu",
 				 row->class, (unsigned long long)row->seen, (unsigned long long)row->shipped,
 				 (unsigned long long)row->suppressed, (unsigned long long)row->lost,
@@ -303,17 +304,17 @@ static void an_account_that_is_off_says_by_how_much(void **state)
 	struct capture_account a = {.seen = 100, .shipped = 60, .suppressed = 30, .lost = 10, .repeated = 25, .waiting = 5};
 
 	(void)state;
-	assert_int_equal(capture_account_off(&a, 0), 0);
+	assert_int_equal(accounts_off(&a, 0), 0);
 	a.seen = 102;
-	assert_int_equal(capture_account_off(&a, 2), 0);
-	assert_int_equal(capture_account_off(&a, 1), 2);
+	assert_int_equal(accounts_off(&a, 2), 0);
+	assert_int_equal(accounts_off(&a, 1), 2);
 	a.seen = 99;
-	assert_int_equal(capture_account_off(&a, 2), -1);
+	assert_int_equal(accounts_off(&a, 2), -1);
 	a.seen = 100;
 	a.repeated = 24;
-	assert_int_equal(capture_account_off(&a, 2), 1);
+	assert_int_equal(accounts_off(&a, 2), 1);
 	a.moved = true;
-	assert_int_equal(capture_account_off(&a, 2), 0);
+	assert_int_equal(accounts_off(&a, 2), 0);
 }
 
 static int make_files(void **state)

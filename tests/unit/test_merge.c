@@ -144,15 +144,142 @@ static void a_turn_waits_for_a_writer_but_not_for_ever(void **state)
 	struct fixture *f = *state;
 	unsigned long at = push(&f->rings[0], 10, BUSY);
 
-	push(&f->rings[0], 11, 0);
 	push(&f->rings[1], 12, 0);
 	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
 	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS / 2, 100, take, f), 0);
 	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS, 100, take, f), 1);
 	assert_int_equal(f->times[0], 12);
 	commit(&f->rings[0], at);
-	assert_int_equal(merge_turn(f->m, 2000 + MERGE_EPSILON_NS, 100, take, f), 2);
+	assert_int_equal(merge_turn(f->m, 2000 + MERGE_EPSILON_NS, 100, take, f), 1);
 	assert_int_equal(f->times[1], 10);
+}
+
+/* One writer's delay is not held against the next. */
+static void each_writer_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long first = push(&f->rings[0], 10, BUSY), second;
+
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	second = push(&f->rings[0], 20, BUSY);
+	commit(&f->rings[0], first);
+	push(&f->rings[1], 30, 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS, 100, take, f), 1);
+	assert_int_equal(merge_turn(f->m, 1001 + MERGE_EPSILON_NS, 100, take, f), 0);
+	commit(&f->rings[0], second);
+	assert_int_equal(merge_turn(f->m, 1002 + MERGE_EPSILON_NS, 100, take, f), 2);
+	assert_int_equal(f->times[1], 20);
+	assert_int_equal(f->times[2], 30);
+}
+
+/* On many CPUs somebody always writes. */
+static void ever_new_writers_hold_nothing_up(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = 1000;
+	unsigned long at = push(&f->rings[0], 1, BUSY);
+	uint32_t handled = 0;
+
+	for (int i = 0; i < 20; i++, now += MERGE_EPSILON_NS / 4) {
+		unsigned long next = push(&f->rings[0], now, BUSY);
+
+		push(&f->rings[1], now, 0);
+		f->count = 0;
+		handled += merge_turn(f->m, now, 100, take, f);
+		commit(&f->rings[0], at);
+		at = next;
+	}
+	assert_true(handled >= 20);
+}
+
+/* The end of a process, and what it did before, which waits behind somebody who is not done. */
+static void nothing_overtakes_what_waits_behind_a_busy_record(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at;
+
+	push(&f->rings[2], 5, 0);
+	at = push(&f->rings[1], 10, BUSY);
+	push(&f->rings[1], 9, DISCARDED);
+	push(&f->rings[1], 11, 0);
+	push(&f->rings[0], 12, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS, 100, take, f), 1);
+	assert_int_equal(f->times[0], 5);
+	assert_int_equal(merge_turn(f->m, MERGE_HOLD_NS, 100, take, f), 0);
+	commit(&f->rings[1], at);
+	assert_int_equal(merge_turn(f->m, MERGE_HOLD_NS, 100, take, f), 3);
+	for (uint32_t i = 1; i < 4; i++)
+		assert_true(f->times[i] > f->times[i - 1]);
+	assert_int_equal(merge_overtaken(f->m), 0);
+}
+
+static void it_is_held_for_a_bounded_time_and_counted_then(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at = push(&f->rings[1], 10, BUSY);
+
+	push(&f->rings[1], 11, 0);
+	push(&f->rings[0], 12, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 999 + MERGE_HOLD_NS, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_HOLD_NS, 100, take, f), 1);
+	assert_int_equal(f->times[0], 12);
+	assert_int_equal(merge_overtaken(f->m), 1);
+	assert_int_equal(merge_turn(f->m, 1001 + MERGE_HOLD_NS, 100, take, f), 0);
+	assert_int_equal(merge_overtaken(f->m), 1);
+	commit(&f->rings[1], at);
+	assert_int_equal(merge_turn(f->m, 1002 + MERGE_HOLD_NS, 100, take, f), 2);
+}
+
+/* Order is not worth a loss. */
+static void it_is_held_no_longer_when_a_ring_fills(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t pushed = 0;
+
+	push(&f->rings[1], 10, BUSY);
+	push(&f->rings[1], 11, 0);
+	push(&f->rings[0], 12, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 1000 + MERGE_EPSILON_NS, 100, take, f), 0);
+	for (pushed = 1; f->rings[0].producer <= RING_SIZE / 2; pushed++)
+		push(&f->rings[0], 12 + pushed, 0);
+	assert_int_equal(merge_turn(f->m, 1001 + MERGE_EPSILON_NS, 100, take, f), pushed);
+	assert_int_equal(merge_overtaken(f->m), 1);
+}
+
+/* A second writer comes up while records are handed out. */
+static void what_comes_up_in_the_middle_of_a_turn_is_not_overtaken_either(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at;
+
+	push(&f->rings[1], 10, 0);
+	at = push(&f->rings[1], 11, BUSY);
+	push(&f->rings[1], 12, 0);
+	push(&f->rings[0], 13, 0);
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 1);
+	assert_int_equal(merge_turn(f->m, 2000, 100, take, f), 0);
+	assert_int_equal(merge_turn(f->m, 2000 + MERGE_EPSILON_NS, 100, take, f), 0);
+	commit(&f->rings[1], at);
+	assert_int_equal(merge_turn(f->m, 3000 + MERGE_EPSILON_NS, 100, take, f), 3);
+	for (uint32_t i = 1; i < 4; i++)
+		assert_true(f->times[i] > f->times[i - 1]);
+}
+
+static void who_waits_for_a_writer_need_not_look_again_at_once(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long at = push(&f->rings[1], 10, BUSY);
+
+	assert_int_equal(merge_turn(f->m, 1000, 100, take, f), 0);
+	assert_true(merge_held(f->m));
+	push(&f->rings[0], 12, 0);
+	commit(&f->rings[1], at);
+	assert_int_equal(merge_turn(f->m, 1001, 1, take, f), 1);
+	assert_false(merge_held(f->m));
+	assert_true(merge_pending(f->m));
 }
 
 static void discarded_records_are_stepped_over(void **state)
@@ -242,6 +369,13 @@ int main(void)
 		TEST(records_of_all_rings_come_in_order_of_time),
 		TEST(a_record_younger_than_the_look_at_the_clock_waits),
 		TEST(a_turn_waits_for_a_writer_but_not_for_ever),
+		TEST(each_writer_is_waited_for),
+		TEST(ever_new_writers_hold_nothing_up),
+		TEST(nothing_overtakes_what_waits_behind_a_busy_record),
+		TEST(it_is_held_for_a_bounded_time_and_counted_then),
+		TEST(it_is_held_no_longer_when_a_ring_fills),
+		TEST(what_comes_up_in_the_middle_of_a_turn_is_not_overtaken_either),
+		TEST(who_waits_for_a_writer_need_not_look_again_at_once),
 		TEST(discarded_records_are_stepped_over),
 		TEST(a_turn_handles_at_most_what_it_is_told),
 		TEST(rings_wrap),
