@@ -63,7 +63,8 @@ struct capture {
 	uint64_t decode_lost[NJ_CLASS_MAX];
 	uint64_t unknown[NJ_CLASS_MAX];
 	uint64_t reported[LOSS_REASON_MAX][NJ_CLASS_MAX];
-	uint64_t shipped[NJ_CLASS_MAX];	 /* records taken from the rings */
+	uint64_t (*shipped)[NJ_CLASS_MAX]; /* records taken from the rings, by CPU as their heads have it */
+	uint32_t cpus;
 	uint64_t repeated[NJ_CLASS_MAX]; /* acts that repeats stood for */
 	uint64_t turn_ns;  /* of the last turn */
 	/* Of the running turn. */
@@ -264,7 +265,7 @@ static bool take_window(struct capture *c, struct bytes record)
 			count_malformed(c, record);
 		return true;
 	}
-	c->shipped[decode_class_of(record)]++;
+	c->shipped[head.cpu < c->cpus ? head.cpu : 0][decode_class_of(record)]++;
 	if (head.window)
 		repeats_keep(c->repeats, record);
 	return false;
@@ -464,6 +465,10 @@ static int make_tables(struct capture *c, const struct capture_config *config, s
 		.env_names = config->env_names,
 	};
 
+	c->cpus = (uint32_t)get_nprocs_conf();
+	c->shipped = calloc(c->cpus, sizeof(*c->shipped));
+	if (!c->shipped)
+		return err_set(e, -ENOMEM, "cannot make the accounts: out of memory");
 	if (config->cpu_period_ns)
 		c->cpu = cpu_use_new(config->cpu_percent);
 	if (config->cpu_period_ns && !c->cpu)
@@ -551,6 +556,7 @@ void capture_free(struct capture *c)
 	proctable_free(c->processes);
 	cpu_use_free(c->cpu);
 	containers_free(c->containers);
+	free(c->shipped);
 	free(c);
 }
 
@@ -632,6 +638,15 @@ int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts)
 	return probe_counts(c->probe, cpu, ret_counts);
 }
 
+uint64_t capture_shipped(const struct capture *c, int cpu, enum nj_class class)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < c->cpus; i++)
+		sum += cpu < 0 || (uint32_t)cpu == i ? c->shipped[i][class] : 0;
+	return sum;
+}
+
 /* Records are looked for after the counts are read: what was counted is either taken or in a ring. A
  * program that has counted and not written yet is one per CPU at most. */
 int capture_account(struct capture *c, struct capture_account ret_rows[static NJ_CLASS_MAX])
@@ -649,7 +664,7 @@ int capture_account(struct capture *c, struct capture_account ret_rows[static NJ
 		ret_rows[class] = (struct capture_account){
 			.class = event_class_name(class),
 			.seen = kernel.seen[class],
-			.shipped = c->shipped[class],
+			.shipped = capture_shipped(c, -1, (enum nj_class)class),
 			.suppressed = kernel.suppressed[class],
 			.lost = kernel.lost[class],
 			.repeated = c->repeated[class],

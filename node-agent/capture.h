@@ -90,6 +90,9 @@ int capture_stop(struct capture *c, capture_event_fn handle, void *ctx) must_che
 /* What the programs counted since they were loaded; cpu -1: all together. -EINVAL: no such CPU. */
 int capture_counts(struct capture *c, int cpu, struct nj_counts *ret_counts) must_check;
 
+/* Records of that class that came from that CPU; -1: from all. */
+uint64_t capture_shipped(const struct capture *c, int cpu, enum nj_class class);
+
 /* How often since the start acts may have been handed on before older ones (see merge.h). */
 uint64_t capture_overtaken(const struct capture *c);
 
