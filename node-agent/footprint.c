@@ -1,35 +1,39 @@
-/* Loading BPF programs and setting OpenSSL up runs through several MB of code and tables that are
+/* Loading BPF programs and setting OpenSSL up runs through several MB of code, tables and symbols that are
  * never touched again; see footprint.h.
  *
- * Only executable mappings of files are dropped: nobody writes to those, so each page is as it is in
- * the file. Read-only data is left alone, for the loader has written relocations into it. */
+ * Only segments that the file itself says nobody writes to are dropped: text and read-only data, each page
+ * of which is as it is in the file. What the loader relocates lies in writable segments, also where it is
+ * made read-only afterwards. No text relocations: neither of our linkers makes any. */
 #include "node-agent/footprint.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include "common/cleanup.h"
-
-/* One line of /proc/self/maps. */
-static void drop_text(const char *line)
+/* The pages that lie wholly or in part in a segment of the file; the rest of a last page is of the same file. */
+static void drop_segment(const struct dl_phdr_info *object, const ElfW(Phdr) *segment)
 {
-	unsigned long start, end, inode;
-	char mode[5];
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+	uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_filesz;
 
-	if (sscanf(line, "%lx-%lx %4s %*x %*x:%*x %lu", &start, &end, mode, &inode) != 4)
-		return;
-	if (inode != 0 && mode[0] == 'r' && mode[1] == '-' && mode[2] == 'x')
-		(void)madvise((void *)(uintptr_t)start, end - start, MADV_DONTNEED);
+	(void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
+static int drop_object(struct dl_phdr_info *object, size_t size, void *ctx)
+{
+	(void)size;
+	(void)ctx;
+	for (ElfW(Half) i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_LOAD && !(object->dlpi_phdr[i].p_flags & PF_W))
+			drop_segment(object, &object->dlpi_phdr[i]);
+	return 0;
 }
 
 void footprint_trim(void)
 {
-	_cleanup_(fclosep) FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-
-	while (maps && fgets(line, sizeof(line), maps))
-		drop_text(line);
+	(void)dl_iterate_phdr(drop_object, NULL);
 	(void)malloc_trim(0);
 }
