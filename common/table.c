@@ -1,13 +1,18 @@
-/* Chained buckets over one array of slots, with the slots in a list by age; see table.h. */
+/* Chained buckets over one array of slots, with the slots in a list by age; see table.h.
+ *
+ * A table's arrays are mapped rather than taken from the heap: what the heap gives again has to be zeroed, and
+ * is resident from then on. Small tables, which many tests and parsers make, come from the heap. */
 #include "common/table.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #define NONE	  0U /* slot 0 is the head of the age list, so 0 also ends chains */
 #define KEEP_SCAN 32U
+#define MAP_BYTES (64UL << 10) /* an array from this size on */
 
 struct slot {
 	uint32_t chain; /* next slot of the bucket, or of the free list */
@@ -18,6 +23,7 @@ struct slot {
 
 struct table {
 	struct table_config config;
+	size_t slot_count; /* slot 0 included */
 	uint32_t *buckets;
 	uint32_t mask;
 	struct slot *slots;
@@ -38,23 +44,43 @@ static uint32_t bucket_count(uint32_t capacity)
 	return n;
 }
 
+/* Zeroed; NULL without memory. */
+static void *array_new(size_t count, size_t size)
+{
+	void *array;
+
+	if (count * size < MAP_BYTES)
+		return calloc(count, size);
+	array = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return array == MAP_FAILED ? NULL : array;
+}
+
+static void array_free(void *array, size_t count, size_t size)
+{
+	if (!array || count * size < MAP_BYTES)
+		free(array);
+	else
+		(void)munmap(array, count * size);
+}
+
 struct table *table_new(const struct table_config *config)
 {
 	_cleanup_(table_freep) struct table *t = calloc(1, sizeof(*t));
-	size_t slots = (size_t)config->capacity + 1;
-
 	assert(config->key_size > 0 && config->capacity > 0);
 	if (!t)
 		return NULL;
 	t->config = *config;
 	t->mask = bucket_count(config->capacity) - 1;
+	t->slot_count = (size_t)config->capacity + 1;
 	t->record_stride = (config->record_size + 15) & ~(size_t)15;
+	if (t->record_stride == 0)
+		t->record_stride = 16;
 	t->fresh = 1;
 	t->stats.capacity = config->capacity;
-	t->buckets = calloc((size_t)t->mask + 1, sizeof(*t->buckets));
-	t->slots = calloc(slots, sizeof(*t->slots));
-	t->keys = calloc(slots, config->key_size);
-	t->records = calloc(slots, t->record_stride ? t->record_stride : 1);
+	t->buckets = array_new((size_t)t->mask + 1, sizeof(*t->buckets));
+	t->slots = array_new(t->slot_count, sizeof(*t->slots));
+	t->keys = array_new(t->slot_count, config->key_size);
+	t->records = array_new(t->slot_count, t->record_stride);
 	if (!t->buckets || !t->slots || !t->keys || !t->records)
 		return NULL;
 	return take_ptr(t);
@@ -76,10 +102,10 @@ void table_free(struct table *t)
 		return;
 	if (t->buckets && t->slots && t->keys && t->records)
 		table_clear(t);
-	free(t->buckets);
-	free(t->slots);
-	free(t->keys);
-	free(t->records);
+	array_free(t->buckets, (size_t)t->mask + 1, sizeof(*t->buckets));
+	array_free(t->slots, t->slot_count, sizeof(*t->slots));
+	array_free(t->keys, t->slot_count, t->config.key_size);
+	array_free(t->records, t->slot_count, t->record_stride);
 	free(t);
 }
 

@@ -12,6 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Set, so that glibc does not raise it with every large piece that is freed: the kernel's types are some. */
+#define MMAP_BYTES (64 << 10)
+#define TRIM_BYTES (256 << 10)
+
 /* The pages that lie wholly or in part in a segment of the file; the rest of a last page is of the same file. */
 static void drop_segment(const struct dl_phdr_info *object, const ElfW(Phdr) *segment)
 {
@@ -30,6 +34,13 @@ static int drop_object(struct dl_phdr_info *object, size_t size, void *ctx)
 		if (object->dlpi_phdr[i].p_type == PT_LOAD && !(object->dlpi_phdr[i].p_flags & PF_W))
 			drop_segment(object, &object->dlpi_phdr[i]);
 	return 0;
+}
+
+void footprint_begin(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+	(void)mallopt(M_ARENA_MAX, 1);
 }
 
 void footprint_trim(void)

@@ -7,6 +7,7 @@
 #include "node-agent/agent.h"
 #include "node-agent/capture.h"
 #include "node-agent/certificate.h"
+#include "node-agent/footprint.h"
 
 #define PROGRAM "nightjar-agent"
 
@@ -85,6 +86,7 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	int action, code;
 
+	footprint_begin();
 	(void)prctl(PR_SET_NAME, PROGRAM, 0, 0, 0);
 	log_init(PROGRAM, LOG_LEVEL_INFO);
 	action = options_load(argc, argv, &settings, &mode, &e);
