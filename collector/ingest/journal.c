@@ -21,6 +21,7 @@
 
 #define SEGMENT_NAME "%016" PRIx64 ".njj"
 #define RETRY_MS     200
+#define PACE_NS	     (5 * NS_PER_MS) /* between two groups, while records come without a pause */
 
 struct segment {
 	uint64_t number;
@@ -37,6 +38,7 @@ struct journal {
 	uint64_t next_number;
 	int fd; /* of the last segment, -1 before the first write */
 	struct buf writing;
+	uint64_t written_ns; /* when the last group was on disk */
 	bool rotated; /* the group that was written last began a segment after another */
 
 	struct metric *records, *bytes, *syncs, *failures, *deleted, *torn, *damaged;
@@ -49,6 +51,30 @@ struct journal {
 	uint64_t position; /* bytes appended since the start */
 	bool stopping;
 };
+
+/* ---- time: the condition's clock is the monotonic one ---- */
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_nsec = (long)(ns % NS_PER_SEC)};
+}
+
+static void init_lock(struct journal *j)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&j->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&j->lock, NULL);
+}
+
+/* Lock held. Half of the buffer is used: whoever appends must not be made to wait. */
+static bool is_urgent(const struct journal *j)
+{
+	return j->stopping || j->pending.len >= j->config.buffer_bytes / 2;
+}
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
@@ -242,8 +268,7 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
 		j->config.buffer_bytes = 2 * JOURNAL_BODY_MAX;
 	j->pending = buf_with_max(j->config.buffer_bytes);
 	j->writing = buf_with_max(j->config.buffer_bytes);
-	(void)pthread_mutex_init(&j->lock, NULL);
-	(void)pthread_cond_init(&j->wake, NULL);
+	init_lock(j);
 	register_counters(j);
 	r = open_dir(j, e);
 	if (r == 0) {
@@ -374,14 +399,19 @@ static int write_group(struct journal *j)
 	return 0;
 }
 
-/* Waits for records; false once stopped and empty. *ret_position: the end of the group. */
+/* Waits for records, and while they come without a pause for as many as come within PACE_NS; false once
+ * stopped and empty. *ret_position: the end of the group. */
 static bool take_group(struct journal *j, uint64_t *ret_position)
 {
+	const struct timespec next = timespec_of(j->written_ns + PACE_NS);
 	struct buf empty = j->writing;
 
 	(void)pthread_mutex_lock(&j->lock);
 	while (j->pending.len == 0 && !j->stopping)
 		(void)pthread_cond_wait(&j->wake, &j->lock);
+	while (!is_urgent(j))
+		if (pthread_cond_timedwait(&j->wake, &j->lock, &next) != 0)
+			break;
 	j->writing = j->pending;
 	j->pending = empty;
 	buf_clear(&j->pending);
@@ -393,9 +423,7 @@ static bool take_group(struct journal *j, uint64_t *ret_position)
 /* True when the journal is to stop: what the disk still refuses is given up then. */
 static bool wait_to_retry(struct journal *j)
 {
-	uint64_t until = clock_wall_ns() + RETRY_MS * NS_PER_MS;
-	struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SEC),
-			      .tv_nsec = (long)(until % NS_PER_SEC)};
+	const struct timespec at = timespec_of(clock_monotonic_ns() + RETRY_MS * NS_PER_MS);
 	bool stopping;
 
 	(void)pthread_mutex_lock(&j->lock);
@@ -424,6 +452,7 @@ static void *run(void *ctx)
 				return NULL;
 			r = write_group(j);
 		}
+		j->written_ns = clock_monotonic_ns();
 		if (j->config.synced)
 			j->config.synced(j->config.ctx, position);
 		if (j->rotated && j->config.rotated)
@@ -459,7 +488,7 @@ int journal_append(struct journal *j, const struct journal_record *record, uint6
 		j->position += j->pending.len - before;
 		*ret_position = j->position;
 		metric_add(j->records, 1);
-		if (before == 0)
+		if (before == 0 || is_urgent(j))
 			(void)pthread_cond_signal(&j->wake);
 	}
 	(void)pthread_mutex_unlock(&j->lock);

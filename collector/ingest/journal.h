@@ -1,10 +1,12 @@
 /* The journal: every batch is on disk before its agent hears that it is kept. Segments of
  * checksummed records, written and fdatasynced in groups by one thread of the journal's own.
  *
- * A group is whatever came in while the last one was being written, so an idle journal syncs at
- * once and a busy one amortises. A disk that refuses is retried for ever: acknowledgements stop,
- * agents keep what they have, nothing is dropped. Old segments are deleted, and counted, once all
- * of them together are over the cap. The format is in docs/journal.md. */
+ * A group is whatever came in since the last one was written, and never sooner than 5 ms after it: so an
+ * idle journal syncs at once, and a busy one 200 times a second, whatever the number of agents (a sync
+ * takes 300 us of a core). Only acknowledgements wait for that, and agents send ahead of them. A disk that
+ * refuses is retried for ever: acknowledgements stop, agents keep what they have, nothing is dropped. Old
+ * segments are deleted, and counted, once all of them together are over the cap. The format is in
+ * docs/journal.md. */
 #pragma once
 
 #include <stdint.h>

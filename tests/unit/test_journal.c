@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 
 #include "collector/ingest/journal.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "tests/unit/counter.h"
 
 struct fixture {
@@ -268,6 +270,27 @@ static void a_full_buffer_asks_to_come_back_and_loses_nothing(void **state)
 	assert_int_equal(f->synced, 3 * first);
 }
 
+/* As many groups as five milliseconds have passed, the first one at once, and the last one because it ends. */
+static void records_without_a_pause_share_groups(void **state)
+{
+	struct fixture *f = (struct fixture *)*state;
+	struct journal *j = open_journal(f, 1 << 20, 64 << 20);
+	uint64_t begun = clock_monotonic_ns(), took, position = 0;
+	struct err e = {0};
+
+	assert_int_equal(journal_start(j, &e), 0);
+	await_synced(f, append(j, 1, "at once"));
+	for (uint64_t i = 0; i < 300; i++) {
+		position = append(j, 2 + i, "and more of them");
+		sched_yield();
+	}
+	await_synced(f, position);
+	took = clock_monotonic_ns() - begun;
+	assert_in_range(counter_value(f->metrics, "nightjar_journal_syncs_total"), 2, 2 + took / (5 * NS_PER_MS));
+	journal_stop(j);
+	journal_close(j);
+}
+
 static void over_its_cap_the_oldest_segments_go_and_are_counted(void **state)
 {
 	struct fixture *f = (struct fixture *)*state;
@@ -360,6 +383,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_full_buffer_asks_to_come_back_and_loses_nothing, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(records_without_a_pause_share_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(over_its_cap_the_oldest_segments_go_and_are_counted, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(every_further_segment_of_a_run_is_told_once, setup, teardown),
