@@ -114,6 +114,30 @@ void live_stop(struct live *l)
 	l->seen = NULL;
 }
 
+void live_need(const struct live *l, const char *class)
+{
+	const struct capture_coverage *rows;
+	uint32_t count = capture_coverages(l->capture, &rows);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(rows[i].class, class) == 0 && strcmp(rows[i].state, "full") != 0) {
+			printf("SKIP %s\n", rows[i].reason);
+			exit(LIVE_SKIP);
+		}
+}
+
+int live_begin(void **state)
+{
+	live_start(*state, NULL, 0);
+	return 0;
+}
+
+int live_end(void **state)
+{
+	live_stop(*state);
+	return 0;
+}
+
 struct uplink_policy *live_next(struct live *l)
 {
 	struct uplink_policy *next = &l->policies[l->policy ^ 1];
@@ -300,6 +324,15 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 		return found(s);
 	}
 	return NULL;
+}
+
+const struct seen *live_expect(const struct live *l, enum event_kind kind, pid_t pid, size_t *from)
+{
+	const struct seen *s = live_find(l, kind, pid, from);
+
+	if (!s)
+		fail_msg("no %s event of process %d", event_kind_name(kind), (int)pid);
+	return s;
 }
 
 size_t live_count(const struct live *l, enum event_kind kind, pid_t pid)

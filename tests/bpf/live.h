@@ -62,6 +62,15 @@ void live_start_sampling(struct live *l, bool host);
 /* A capture of these classes (bits 1 << enum nj_class) by that hook provider, see node-agent/provider.h. */
 void live_start_provider(struct live *l, const char *provider, uint64_t classes);
 void live_stop(struct live *l);
+/* Skips the program on a kernel where that class is not covered in full. */
+void live_need(const struct live *l, const char *class);
+
+/* A test, in a table of cmocka's, with a capture of its own: live_start(&live, NULL, 0) before, live_stop
+ * after it. live: the program's struct live. */
+#define LIVE_TEST(test) cmocka_unit_test_prestate_setup_teardown(test, live_begin, live_end, &live)
+int live_begin(void **state);
+int live_end(void **state);
+
 /* Takes the programs off the system calls and handles all that waits: nothing is told of acts from here on. */
 void live_drain(struct live *l);
 /* Another policy: these classes, and opens of the names (NULL: those that are wanted now). */
@@ -90,6 +99,8 @@ pid_t live_run(struct live *l, live_act act, void *arg);
 /* The first seen event that matches, from index *from on (advanced past it; NULL: from the start).
  * pid 0: any. NULL when there is none. */
 const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t pid, size_t *from);
+/* The same; fails the test when there is none. */
+const struct seen *live_expect(const struct live *l, enum event_kind kind, pid_t pid, size_t *from);
 /* Pumps until there is one; fails the test past the deadline. */
 const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid);
 

@@ -12,20 +12,6 @@
 static struct live live;
 static char secret[] = "in the victim's memory";
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static pid_t start_victim(void)
 {
 	pid_t pid = fork();
@@ -44,9 +30,8 @@ static int end(pid_t pid)
 
 static uint64_t child_of(pid_t pid)
 {
-	const struct seen *fork = live_find(&live, EVENT_KIND_FORK, pid, NULL);
+	const struct seen *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
 
-	assert_non_null(fork);
 	return fork->child_exec_id;
 }
 
@@ -94,10 +79,9 @@ static int ask_to_be_traced(void *arg)
 static void who_asks_to_be_traced_asks_its_parent(void **state)
 {
 	pid_t pid = live_run(&live, ask_to_be_traced, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_PTRACE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PTRACE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->detail.args[0], PTRACE_TRACEME);
 	assert_non_null(s->detail.target);
 	assert_int_equal(s->target.pid, getpid());
@@ -112,10 +96,9 @@ static int attach_to_oneself(void *arg)
 static void a_refused_attach_is_told(void **state)
 {
 	pid_t pid = live_run(&live, attach_to_oneself, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_PTRACE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PTRACE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -EPERM);
 }
 
@@ -197,11 +180,11 @@ static void a_fetched_descriptor_is_told_with_its_owner_and_what_it_is(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_attach_and_a_change_are_told_what_only_looks_is_not, start, stop),
-		cmocka_unit_test_setup_teardown(who_asks_to_be_traced_asks_its_parent, start, stop),
-		cmocka_unit_test_setup_teardown(a_refused_attach_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(memory_of_others_is_told_with_how_much, start, stop),
-		cmocka_unit_test_setup_teardown(a_fetched_descriptor_is_told_with_its_owner_and_what_it_is, start, stop),
+		LIVE_TEST(an_attach_and_a_change_are_told_what_only_looks_is_not),
+		LIVE_TEST(who_asks_to_be_traced_asks_its_parent),
+		LIVE_TEST(a_refused_attach_is_told),
+		LIVE_TEST(memory_of_others_is_told_with_how_much),
+		LIVE_TEST(a_fetched_descriptor_is_told_with_its_owner_and_what_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,7 +105,7 @@ static void our_own_acts_are_not_reported(void **state)
 	assert_true(capture_turn(live.capture, UINT32_MAX, on_any, &own) >= 0);
 	/* The same act of somebody else is, so the class is alive. */
 	pid = live_run(&live, one_pipe, NULL);
-	assert_non_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
+	(void)live_expect(&live, EVENT_KIND_PIPE, pid, NULL);
 	assert_null(live_find(&live, EVENT_KIND_PIPE, getpid(), NULL));
 	assert_false(own);
 	(void)close(fds[0]);
@@ -204,7 +204,7 @@ static void without_a_class_that_needs_them_calls_are_not_looked_at(void **state
 	live_policy(&live, 3, POLICY_ALL, none);
 	assert_int_equal(open_descriptors(), fds);
 	pid = live_run(&live, one_pipe, NULL);
-	assert_non_null(live_find(&live, EVENT_KIND_PIPE, pid, NULL));
+	(void)live_expect(&live, EVENT_KIND_PIPE, pid, NULL);
 	live_stop(&live);
 }
 
@@ -268,8 +268,7 @@ static void a_cgroup_made_later_names_its_container(void **state)
 	(void)rmdir(leaf);
 	(void)rmdir(pod);
 	(void)rmdir(pods);
-	s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	assert_string_equal(s->cgroup, leaf + strlen(root));
 	assert_string_equal(s->container_id, FULL_ID);
 	assert_string_equal(s->pod_uid, POD_ID);

@@ -414,8 +414,7 @@ static void mounts_are_crossed_as_the_process_crosses_them(void **state)
 	(void)state;
 	assert_int_equal(stat("source/f", &st), 0);
 	for (size_t i = 0; i < 4; i++) {
-		s = live_find(&live, EVENT_KIND_CHMOD, pid, &from);
-		assert_non_null(s);
+		s = live_expect(&live, EVENT_KIND_CHMOD, pid, &from);
 		assert_string_equal(s->path, in_top(paths[i]));
 		assert_int_equal(s->event.marks, 0);
 		assert_int_equal(s->event.file.inode == st.st_ino, i != 1);
@@ -423,8 +422,7 @@ static void mounts_are_crossed_as_the_process_crosses_them(void **state)
 	assert_int_equal(s->event.result, -EROFS);
 	/* In the new root. */
 	for (int i = 0; i < 2; i++) {
-		s = live_find(&live, EVENT_KIND_CHMOD, pid, &from);
-		assert_non_null(s);
+		s = live_expect(&live, EVENT_KIND_CHMOD, pid, &from);
 		assert_string_equal(s->path, "/f");
 		assert_int_equal(s->event.file.inode, st.st_ino);
 	}

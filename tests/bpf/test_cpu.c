@@ -82,8 +82,7 @@ static void a_busy_process_is_told_with_its_threads_and_an_idle_one_is_not(void 
 	(void)state;
 	live_start_sampling(&live, true);
 	pid = live_run(&live, spin_and_rest, NULL);
-	fork = live_find(&live, EVENT_KIND_FORK, pid, NULL);
-	assert_non_null(fork);
+	fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
 	/* What it used before the first and after the last look is not told. */
 	assert_in_range(used_by(pid), 400 * NS_PER_MS, 1300 * NS_PER_MS);
 	assert_null(live_find(&live, EVENT_KIND_CPU, (pid_t)fork->child_pid, NULL));
@@ -147,8 +146,7 @@ static void one_in_a_container_is_told(void **state)
 	(void)rmdir(leaf);
 	(void)rmdir(pod);
 	(void)rmdir(pods);
-	s = live_find(&live, EVENT_KIND_CPU, 0, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_CPU, 0, NULL);
 	assert_string_equal(s->container_id, FULL_ID);
 	live_stop(&live);
 }

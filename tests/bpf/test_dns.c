@@ -22,24 +22,8 @@ static struct live live;
 /* Port 53 is free in a network namespace of our own, whose loopback is brought up by the actors. */
 static int start(void **state)
 {
-	const struct capture_coverage *rows;
-	uint32_t count;
-
-	(void)state;
-	live_start(&live, NULL, 0);
-	count = capture_coverages(live.capture, &rows);
-	for (uint32_t i = 0; i < count; i++)
-		if (strcmp(rows[i].class, "dns") == 0 && strcmp(rows[i].state, "full") != 0) {
-			printf("SKIP %s\n", rows[i].reason);
-			exit(LIVE_SKIP);
-		}
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
+	(void)live_begin(state);
+	live_need(&live, "dns");
 	return 0;
 }
 
@@ -167,10 +151,9 @@ static int ask_over_ipv6(void *arg)
 static void a_question_over_ipv6_has_its_addresses(void **state)
 {
 	pid_t pid = live_run(&live, ask_over_ipv6, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_DNS, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_DNS, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->endpoints[0].family, AF_INET6);
 	assert_int_equal(s->endpoints[0].remote_ip[15], 1);
 	assert_string_equal(s->text, "nj.example.test");
@@ -230,13 +213,11 @@ static void a_question_that_cannot_be_read_is_told_with_its_bytes(void **state)
 	size_t from = 0;
 
 	(void)state;
-	s = live_find(&live, EVENT_KIND_DNS, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_DNS, pid, &from);
 	assert_string_equal(s->text, "");
 	assert_int_equal(s->detail.data.len, 22);
 	/* And a long one with its first 512. */
-	s = live_find(&live, EVENT_KIND_DNS, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_DNS, pid, &from);
 	assert_string_equal(s->text, "a");
 	assert_int_equal(s->detail.data.len, 512);
 }
@@ -270,15 +251,17 @@ static void the_first_bytes_of_an_outgoing_connection_are_told_once(void **state
 	assert_int_equal(s->endpoints[0].id, live_find(&live, EVENT_KIND_CONNECT, pid, NULL)->endpoints[0].id);
 }
 
+#define DNS_TEST(test) cmocka_unit_test_prestate_setup_teardown(test, start, live_end, &live)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_only_resembles_a_question_is_none, start, stop),
-		cmocka_unit_test_setup_teardown(a_question_is_told_by_whatever_call_it_was_sent, start, stop),
-		cmocka_unit_test_setup_teardown(a_question_over_tcp_is_the_same_question, start, stop),
-		cmocka_unit_test_setup_teardown(a_question_over_ipv6_has_its_addresses, start, stop),
-		cmocka_unit_test_setup_teardown(a_question_that_cannot_be_read_is_told_with_its_bytes, start, stop),
-		cmocka_unit_test_setup_teardown(the_first_bytes_of_an_outgoing_connection_are_told_once, start, stop),
+		DNS_TEST(what_only_resembles_a_question_is_none),
+		DNS_TEST(a_question_is_told_by_whatever_call_it_was_sent),
+		DNS_TEST(a_question_over_tcp_is_the_same_question),
+		DNS_TEST(a_question_over_ipv6_has_its_addresses),
+		DNS_TEST(a_question_that_cannot_be_read_is_told_with_its_bytes),
+		DNS_TEST(the_first_bytes_of_an_outgoing_connection_are_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

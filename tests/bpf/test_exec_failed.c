@@ -12,25 +12,10 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static const struct seen *failed(pid_t pid, size_t *from)
 {
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC_FAILED, pid, from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC_FAILED, pid, from);
 
-	assert_non_null(s);
 	return s;
 }
 
@@ -177,7 +162,7 @@ static void one_that_succeeds_is_not_told_here(void **state)
 	pid_t pid = live_run(&live, exec_true, NULL);
 
 	(void)state;
-	assert_non_null(live_find(&live, EVENT_KIND_EXEC, pid, NULL));
+	(void)live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	assert_null(live_find(&live, EVENT_KIND_EXEC_FAILED, pid, NULL));
 }
 
@@ -214,14 +199,14 @@ static void a_32_bit_call_is_read_as_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_name_the_place_and_the_arguments_are_told, start, stop),
-		cmocka_unit_test_setup_teardown(execveat_tells_where_it_began_and_what_it_found, start, stop),
-		cmocka_unit_test_setup_teardown(arguments_that_do_not_fit_are_cut_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_left_out_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(none_of_many_is_summed_up, start, stop),
-		cmocka_unit_test_setup_teardown(one_that_succeeds_is_not_told_here, start, stop),
+		LIVE_TEST(the_name_the_place_and_the_arguments_are_told),
+		LIVE_TEST(execveat_tells_where_it_began_and_what_it_found),
+		LIVE_TEST(arguments_that_do_not_fit_are_cut_and_marked),
+		LIVE_TEST(what_cannot_be_read_is_left_out_and_marked),
+		LIVE_TEST(none_of_many_is_summed_up),
+		LIVE_TEST(one_that_succeeds_is_not_told_here),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_read_as_one, start, stop),
+		LIVE_TEST(a_32_bit_call_is_read_as_one),
 #endif
 	};
 

@@ -15,20 +15,6 @@
 static struct live live;
 static char dir[] = "/tmp/nj-file-XXXXXX";
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static int open_boring(void *arg)
 {
 	int fd;
@@ -49,7 +35,7 @@ static void what_nobody_asked_for_stays_in_the_kernel(void **state)
 	(void)state;
 	assert_null(live_find(&live, EVENT_KIND_OPEN, pid, NULL));
 	assert_null(live_find(&live, EVENT_KIND_DUP, pid, NULL));
-	assert_non_null(live_find(&live, EVENT_KIND_EXIT, pid, NULL));
+	(void)live_expect(&live, EVENT_KIND_EXIT, pid, NULL);
 }
 
 static int open_wanted(void *arg)
@@ -63,12 +49,11 @@ static int open_wanted(void *arg)
 static void the_path_is_that_of_the_opened_file_and_the_argument_is_kept(void **state)
 {
 	pid_t pid = live_run(&live, open_wanted, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 	char path[256];
 	struct stat st;
 
 	(void)state;
-	assert_non_null(s);
 	(void)snprintf(path, sizeof(path), "%s/sub/nj-wanted", dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_string_equal(s->path, path);
@@ -122,9 +107,8 @@ static void open_openat_openat2_and_creat_are_alike(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
-		const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+		const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
 
-		assert_non_null(s);
 		assert_int_equal(s->event.flags & O_ACCMODE, access[i]);
 	}
 }
@@ -138,10 +122,9 @@ static int open_missing(void *arg)
 static void a_failed_open_is_told_by_its_argument(void **state)
 {
 	pid_t pid = live_run(&live, open_missing, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->raw_path, "/nonexistent/nj-wanted");
 	assert_string_equal(s->path, "/nonexistent/nj-wanted");
@@ -189,15 +172,13 @@ static void what_a_failed_open_meant_is_followed(void **state)
 	assert_int_equal(chmod(dir, 0755), 0);
 	assert_int_equal(chmod(path, 0755), 0);
 	pid = live_run(&live, open_and_fail, NULL);
-	s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
 	(void)snprintf(path, sizeof(path), "%s/sub/nj-wanted", dir);
 	assert_string_equal(s->path, path);
 	assert_string_equal(s->raw_path, "link");
 	assert_int_equal(s->event.result, -EACCES);
 	assert_true(s->event.file.inode != 0);
-	s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
 	(void)snprintf(path, sizeof(path), "%s/sub", dir);
 	assert_string_equal(s->path, path);
 	assert_int_equal(s->event.result, -EISDIR);
@@ -249,10 +230,9 @@ static void an_open_tells_all_that_it_was_asked(void **state)
 	pid = live_run(&live, open_with_everything, NULL);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		do {
-			s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+			s = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
 			if (!s && i == 5) /* a file system without handles */
 				skip();
-			assert_non_null(s);
 		} while (!strstr(s->path, dir));
 		assert_string_equal(s->call, rows[i].call);
 		if (rows[i].end)
@@ -407,9 +387,8 @@ static void pipes_socket_pairs_and_copies_of_them_are_reported(void **state)
 	assert_int_equal(pair->endpoints[0].id, pair->endpoints[1].id2);
 	assert_int_equal(pair->endpoints[1].id, pair->endpoints[0].id2);
 	for (size_t i = 0; i < 3; i++) {
-		const struct seen *copy = live_find(&live, EVENT_KIND_DUP, pid, &copies);
+		const struct seen *copy = live_expect(&live, EVENT_KIND_DUP, pid, &copies);
 
-		assert_non_null(copy);
 		assert_int_equal(copy->endpoints[0].id, pipe->endpoints[0].id);
 		assert_int_equal(copy->event.old_fd, pipe->endpoints[old_to_new[i][0]].fd);
 		assert_int_equal(copy->endpoints[0].fd, old_to_new[i][1]);
@@ -519,8 +498,7 @@ static void a_new_policy_takes_effect_at_once(void **state)
 	assert_true(e.text[0] != '\0');
 	live_policy(&live, 2, POLICY_ALL, other);
 	pid = live_run(&live, open_after_policy, NULL);
-	s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 	assert_string_equal(s->path, "/etc/passwd");
 	live_policy(&live, 3, 0, other);
 	pid = live_run(&live, open_after_policy, NULL);
@@ -555,20 +533,20 @@ static int remove_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_nobody_asked_for_stays_in_the_kernel, start, stop),
-		cmocka_unit_test_setup_teardown(the_path_is_that_of_the_opened_file_and_the_argument_is_kept, start, stop),
-		cmocka_unit_test_setup_teardown(open_openat_openat2_and_creat_are_alike, start, stop),
-		cmocka_unit_test_setup_teardown(a_failed_open_is_told_by_its_argument, start, stop),
-		cmocka_unit_test_setup_teardown(what_a_failed_open_meant_is_followed, start, stop),
-		cmocka_unit_test_setup_teardown(an_open_tells_all_that_it_was_asked, start, stop),
-		cmocka_unit_test_setup_teardown(an_argument_that_changes_under_an_open_is_marked, start, stop),
-		cmocka_unit_test_setup_teardown(fifos_and_terminals_are_reported_whatever_their_name, start, stop),
-		cmocka_unit_test_setup_teardown(pipes_socket_pairs_and_copies_of_them_are_reported, start, stop),
-		cmocka_unit_test_setup_teardown(credentials_are_told_as_they_are_after_the_call, start, stop),
+		LIVE_TEST(what_nobody_asked_for_stays_in_the_kernel),
+		LIVE_TEST(the_path_is_that_of_the_opened_file_and_the_argument_is_kept),
+		LIVE_TEST(open_openat_openat2_and_creat_are_alike),
+		LIVE_TEST(a_failed_open_is_told_by_its_argument),
+		LIVE_TEST(what_a_failed_open_meant_is_followed),
+		LIVE_TEST(an_open_tells_all_that_it_was_asked),
+		LIVE_TEST(an_argument_that_changes_under_an_open_is_marked),
+		LIVE_TEST(fifos_and_terminals_are_reported_whatever_their_name),
+		LIVE_TEST(pipes_socket_pairs_and_copies_of_them_are_reported),
+		LIVE_TEST(credentials_are_told_as_they_are_after_the_call),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(calls_through_int_0x80_are_seen_like_any_other, start, stop),
+		LIVE_TEST(calls_through_int_0x80_are_seen_like_any_other),
 #endif
-		cmocka_unit_test_setup_teardown(a_new_policy_takes_effect_at_once, start, stop),
+		LIVE_TEST(a_new_policy_takes_effect_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);

@@ -145,7 +145,7 @@ static void unwanted_paths_are_neither_told_nor_counted(void **state)
 	want_below(prefixes, 1);
 	pid = run_opens(paths, NULL);
 	assert_false(was_told(pid, "/etc/passwd"));
-	assert_non_null(live_find(&live, EVENT_KIND_OPEN, pid, &from)); /* the canary */
+	(void)live_expect(&live, EVENT_KIND_OPEN, pid, &from); /* the canary */
 	assert_null(live_find(&live, EVENT_KIND_OPEN, pid, &from));
 }
 
@@ -208,8 +208,7 @@ static void messages_to_other_ports_are_not_told(void **state)
 	live_switch(&live);
 	pid = live_run(&live, send_to_ports, (void *)(uintptr_t)used);
 	for (size_t i = 0; i < 2; i++) {
-		s = live_find(&live, EVENT_KIND_SEND, pid, &from);
-		assert_non_null(s);
+		s = live_expect(&live, EVENT_KIND_SEND, pid, &from);
 		assert_int_equal(s->endpoints[0].remote_port, wanted[i]);
 	}
 	assert_null(live_find(&live, EVENT_KIND_SEND, pid, &from));
@@ -286,7 +285,7 @@ static void check_inside(pid_t pid, bool opens)
 	assert_int_equal(told_of(pid, &repeats), opens ? 3 : 0);
 	assert_int_equal(repeats, 0);
 	assert_int_equal(live_find(&live, EVENT_KIND_PIPE, pid, NULL) != NULL, !opens);
-	assert_non_null(live_find(&live, EVENT_KIND_EXIT, pid, NULL)); /* never narrowed */
+	(void)live_expect(&live, EVENT_KIND_EXIT, pid, NULL); /* never narrowed */
 }
 
 /* Inside: opens, each of them, and no pipes. Outside: pipes, and no opens. */

@@ -18,25 +18,10 @@
 static struct live live;
 static char folder[] = "/tmp/nj-image-XXXXXX";
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static const struct seen *exec_of(pid_t pid)
 {
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 
-	assert_non_null(s);
 	return s;
 }
 
@@ -276,12 +261,10 @@ static int fork_with_a_name_in_namespaces(void *arg)
 static void a_fork_tells_what_changed_since_its_parents_exec(void **state)
 {
 	pid_t pid = live_run(&live, fork_with_a_name_in_namespaces, NULL);
-	const struct seen *fork = live_find(&live, EVENT_KIND_FORK, pid, NULL), *end;
+	const struct seen *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL), *end;
 
 	(void)state;
-	assert_non_null(fork);
-	end = live_find(&live, EVENT_KIND_EXIT, (pid_t)fork->child_pid, NULL);
-	assert_non_null(end);
+	end = live_expect(&live, EVENT_KIND_EXIT, (pid_t)fork->child_pid, NULL);
 	assert_int_equal(end->process.exec_id, fork->child_exec_id);
 	assert_string_equal(end->comm, "nj-renamed");
 	assert_int_equal(end->process.session, pid);
@@ -335,16 +318,14 @@ static void a_snapshot_tells_the_namespaces_of_what_runs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			exec_tells_the_name_that_was_given_the_group_and_the_namespaces, start, stop),
-		cmocka_unit_test_setup_teardown(a_name_that_does_not_fit_is_cut_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(a_script_is_the_name_and_its_interpreter_the_executable, start, stop),
-		cmocka_unit_test_setup_teardown(an_executable_in_a_memfd_is_marked, start, stop),
-		cmocka_unit_test_setup_teardown(what_came_with_the_image_and_what_was_added_differ, start, stop),
-		cmocka_unit_test_setup_teardown(
-			an_executable_that_its_user_can_write_is_marked_and_saved_ids_are_told, start, stop),
-		cmocka_unit_test_setup_teardown(a_fork_tells_what_changed_since_its_parents_exec, start, stop),
-		cmocka_unit_test_setup_teardown(a_snapshot_tells_the_namespaces_of_what_runs, start, stop),
+		LIVE_TEST(exec_tells_the_name_that_was_given_the_group_and_the_namespaces),
+		LIVE_TEST(a_name_that_does_not_fit_is_cut_and_marked),
+		LIVE_TEST(a_script_is_the_name_and_its_interpreter_the_executable),
+		LIVE_TEST(an_executable_in_a_memfd_is_marked),
+		LIVE_TEST(what_came_with_the_image_and_what_was_added_differ),
+		LIVE_TEST(an_executable_that_its_user_can_write_is_marked_and_saved_ids_are_told),
+		LIVE_TEST(a_fork_tells_what_changed_since_its_parents_exec),
+		LIVE_TEST(a_snapshot_tells_the_namespaces_of_what_runs),
 	};
 	int failed;
 

@@ -24,17 +24,9 @@ static char dir[64];
 
 static int start(void **state)
 {
-	const struct capture_coverage *rows;
-	uint32_t count;
-
 	(void)state;
 	live_start(&live, NULL, 0);
-	count = capture_coverages(live.capture, &rows);
-	for (uint32_t i = 0; i < count; i++)
-		if (strcmp(rows[i].class, "io_uring") == 0 && strcmp(rows[i].state, "full") != 0) {
-			printf("SKIP %s\n", rows[i].reason);
-			exit(LIVE_SKIP);
-		}
+	live_need(&live, "io_uring");
 	(void)snprintf(dir, sizeof(dir), "/tmp/nj-uring-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
@@ -164,9 +156,8 @@ static int open_through(void *arg)
 static void expect_open(struct how how)
 {
 	pid_t pid = live_run(&live, open_through, &how);
-	const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 
-	assert_non_null(s);
 	assert_int_equal(live_count(&live, EVENT_KIND_OPEN, pid), 1);
 	assert_string_equal(s->path, "/etc/passwd");
 	assert_string_equal(s->raw_path, "../etc/passwd");
@@ -175,8 +166,7 @@ static void expect_open(struct how how)
 	assert_int_equal(s->event.flags & O_ACCMODE, O_RDONLY);
 	assert_true(s->event.file.inode != 0);
 	assert_true(s->event.result >= 0);
-	s = live_find(&live, EVENT_KIND_IO_URING, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_IO_URING, pid, NULL);
 	assert_int_equal(s->detail.args[0], ENTRIES);
 	assert_int_equal(s->detail.args[1], how.setup);
 }
@@ -217,10 +207,9 @@ static int open_nothing(void *arg)
 static void a_failed_open_tells_why(void **state)
 {
 	pid_t pid = live_run(&live, open_nothing, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->raw_path, "/etc/nj-missing");
 	assert_string_equal(s->path, "/etc/nj-missing");
@@ -245,10 +234,9 @@ static int open_in_silence(void *arg)
 static void an_open_without_a_completion_is_told_all_the_same(void **state)
 {
 	pid_t pid = live_run(&live, open_in_silence, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_OPEN, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_OPEN, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(live_count(&live, EVENT_KIND_OPEN, pid), 1);
 	assert_string_equal(s->raw_path, "/etc/passwd");
 	assert_true(s->event.marks & EVENT_MARK_IO_URING);
@@ -320,12 +308,10 @@ static void a_unix_connect_has_its_path_and_its_failure(void **state)
 
 	(void)state;
 	(void)snprintf(path, sizeof(path), "%s/nj.sock", dir);
-	s = live_find(&live, EVENT_KIND_CONNECT, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_CONNECT, pid, &from);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->raw_path, "gone");
-	s = live_find(&live, EVENT_KIND_CONNECT, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_CONNECT, pid, &from);
 	assert_int_equal(s->event.result, 0);
 	assert_string_equal(s->raw_path, "nj.sock");
 	assert_string_equal(s->path, path);
@@ -368,17 +354,14 @@ static void datagrams_tell_where_to(void **state)
 	size_t from = 0;
 
 	(void)state;
-	s = live_find(&live, EVENT_KIND_SEND, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_SEND, pid, &from);
 	assert_int_equal(s->endpoints[0].remote_port, PORT);
 	assert_int_equal(s->event.result, 4);
 	assert_string_equal(s->call, "sendmsg");
-	s = live_find(&live, EVENT_KIND_SEND, pid, &from);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_SEND, pid, &from);
 	assert_int_equal(s->endpoints[0].remote_port, PORT + 1);
 	assert_int_equal(s->event.result, 3);
-	s = live_find(&live, EVENT_KIND_RECEIVE, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_RECEIVE, pid, NULL);
 	assert_int_equal(s->endpoints[0].local_port, PORT);
 	assert_int_equal(s->event.result, 4);
 }
@@ -408,20 +391,17 @@ static void changes_of_the_file_tree_tell_their_names(void **state)
 	char path[128];
 
 	(void)state;
-	s = live_find(&live, EVENT_KIND_RENAME, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_RENAME, pid, NULL);
 	assert_string_equal(s->raw_path, "a");
 	assert_string_equal(s->raw_path2, "b");
 	(void)snprintf(path, sizeof(path), "%s/b", dir);
 	assert_string_equal(s->path2, path);
 	assert_true(s->event.marks & EVENT_MARK_IO_URING);
-	s = live_find(&live, EVENT_KIND_UNLINK, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_UNLINK, pid, NULL);
 	assert_string_equal(s->path, path);
 	assert_string_equal(s->call, "unlinkat");
 	(void)snprintf(path, sizeof(path), "%s/sub", dir);
-	s = live_find(&live, EVENT_KIND_MKDIR, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_MKDIR, pid, NULL);
 	assert_string_equal(s->path, path);
 	assert_int_equal(s->detail.args[2], 0700);
 }
@@ -451,8 +431,7 @@ static void a_socket_is_told_with_its_domain(void **state)
 	if (status == NO_SUPPORT)
 		skip();
 	assert_int_equal(status, 0);
-	s = live_find(&live, EVENT_KIND_SOCKET, a.pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_SOCKET, a.pid, NULL);
 	assert_int_equal(s->detail.args[0], AF_PACKET);
 	assert_int_equal(s->detail.args[1], SOCK_RAW);
 	assert_int_equal(s->endpoints[0].family, AF_PACKET);
@@ -476,10 +455,9 @@ static int move_bytes(void *arg)
 static void a_splice_is_an_edge(void **state)
 {
 	pid_t pid = live_run(&live, move_bytes, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_SPLICE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_SPLICE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_UNIX);
 	assert_int_equal(s->endpoints[1].kind, ENDPOINT_KIND_PIPE);
 	assert_int_equal(s->event.result, 3);

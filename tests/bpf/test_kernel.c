@@ -15,28 +15,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
-static const struct seen *next(enum event_kind kind, pid_t pid, size_t *from)
-{
-	const struct seen *s = live_find(&live, kind, pid, from);
-
-	assert_non_null(s);
-	return s;
-}
-
 static int load_modules(void *arg)
 {
 	char image[64] = "no module";
@@ -52,8 +30,8 @@ static void modules_are_told_by_file_parameters_and_name(void **state)
 {
 	pid_t pid = live_run(&live, load_modules, NULL);
 	size_t from = 0;
-	const struct seen *file = next(EVENT_KIND_MODULE, pid, &from), *image = next(EVENT_KIND_MODULE, pid, &from);
-	const struct seen *removed = next(EVENT_KIND_MODULE, pid, &from);
+	const struct seen *file = live_expect(&live, EVENT_KIND_MODULE, pid, &from), *image = live_expect(&live, EVENT_KIND_MODULE, pid, &from);
+	const struct seen *removed = live_expect(&live, EVENT_KIND_MODULE, pid, &from);
 	struct stat st;
 
 	(void)state;
@@ -137,7 +115,7 @@ static void counters_are_told_with_whom_they_watch(void **state)
 	pid_t pid = live_run(&live, watch_another, NULL);
 	const struct seen *fork = live_find(&live, EVENT_KIND_FORK, pid, NULL);
 	size_t from = 0;
-	const struct seen *s = next(EVENT_KIND_PERF, pid, &from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PERF, pid, &from);
 
 	(void)state;
 	assert_int_equal(s->detail.args[0], PERF_TYPE_SOFTWARE);
@@ -160,8 +138,8 @@ static void userfaultfd_is_told(void **state)
 {
 	pid_t pid = live_run(&live, take_faults, NULL);
 	size_t from = 0;
-	const struct seen *s = next(EVENT_KIND_USERFAULTFD, pid, &from);
-	const struct seen *failed = next(EVENT_KIND_USERFAULTFD, pid, &from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_USERFAULTFD, pid, &from);
+	const struct seen *failed = live_expect(&live, EVENT_KIND_USERFAULTFD, pid, &from);
 
 	(void)state;
 	assert_int_equal(s->detail.args[0], O_NONBLOCK);
@@ -187,10 +165,10 @@ static void keys_are_told_by_description_and_operation(void **state)
 {
 	pid_t pid = live_run(&live, use_keys, NULL);
 	size_t from = 0;
-	const struct seen *added = next(EVENT_KIND_KEYCTL, pid, &from);
-	const struct seen *requested = next(EVENT_KIND_KEYCTL, pid, &from);
-	const struct seen *searched = next(EVENT_KIND_KEYCTL, pid, &from);
-	const struct seen *read_it = next(EVENT_KIND_KEYCTL, pid, &from);
+	const struct seen *added = live_expect(&live, EVENT_KIND_KEYCTL, pid, &from);
+	const struct seen *requested = live_expect(&live, EVENT_KIND_KEYCTL, pid, &from);
+	const struct seen *searched = live_expect(&live, EVENT_KIND_KEYCTL, pid, &from);
+	const struct seen *read_it = live_expect(&live, EVENT_KIND_KEYCTL, pid, &from);
 
 	(void)state;
 	assert_string_equal(added->call, "add_key");
@@ -220,7 +198,7 @@ static void a_32_bit_call_is_marked(void **state)
 {
 	pid_t pid = live_run(&live, remove_a_module_by_32_bit_call, NULL);
 	size_t from = 0;
-	const struct seen *s = next(EVENT_KIND_MODULE, pid, &from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_MODULE, pid, &from);
 
 	(void)state;
 	assert_string_equal(s->text, "nj_no_such_module");
@@ -231,13 +209,13 @@ static void a_32_bit_call_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(modules_are_told_by_file_parameters_and_name, start, stop),
-		cmocka_unit_test_setup_teardown(programs_and_maps_are_told_by_type_and_name_their_use_is_not, start, stop),
-		cmocka_unit_test_setup_teardown(counters_are_told_with_whom_they_watch, start, stop),
-		cmocka_unit_test_setup_teardown(userfaultfd_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(keys_are_told_by_description_and_operation, start, stop),
+		LIVE_TEST(modules_are_told_by_file_parameters_and_name),
+		LIVE_TEST(programs_and_maps_are_told_by_type_and_name_their_use_is_not),
+		LIVE_TEST(counters_are_told_with_whom_they_watch),
+		LIVE_TEST(userfaultfd_is_told),
+		LIVE_TEST(keys_are_told_by_description_and_operation),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_marked, start, stop),
+		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
 	};
 

@@ -175,14 +175,11 @@ static void an_exec_that_fails_too_late_ends_the_image_that_was_known(void **sta
 	(void)state;
 	live_start(&live, NULL, 0);
 	pid = live_run(&live, become_what_cannot_be_loaded, NULL);
-	fork_seen = live_find(&live, EVENT_KIND_FORK, pid, NULL);
-	assert_non_null(fork_seen);
-	end = live_find(&live, EVENT_KIND_EXIT, (pid_t)fork_seen->child_pid, NULL);
-	assert_non_null(end);
+	fork_seen = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
+	end = live_expect(&live, EVENT_KIND_EXIT, (pid_t)fork_seen->child_pid, NULL);
 	assert_int_equal(end->process.exec_id, fork_seen->child_exec_id);
 	assert_null(live_find(&live, EVENT_KIND_EXEC, (pid_t)fork_seen->child_pid, NULL));
-	failed = live_find(&live, EVENT_KIND_EXEC_FAILED, (pid_t)fork_seen->child_pid, NULL);
-	assert_non_null(failed);
+	failed = live_expect(&live, EVENT_KIND_EXEC_FAILED, (pid_t)fork_seen->child_pid, NULL);
 	assert_int_equal(failed->process.exec_id, fork_seen->child_exec_id);
 	assert_int_equal(losses_of_process_life(), 0);
 	live_stop(&live);

@@ -16,20 +16,6 @@
 static struct live live;
 static struct stat memfd;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static size_t events_of(pid_t pid)
 {
 	size_t from = 0, count = 0;
@@ -140,10 +126,9 @@ static int fail_to_execute(void *arg)
 static void a_failed_attempt_is_told(void **state)
 {
 	pid_t pid = live_run(&live, fail_to_execute, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_MEMORY_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_MEMORY_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -ENOMEM);
 	assert_int_equal(s->detail.args[0], 0x1000);
 }
@@ -193,10 +178,9 @@ static int write_then_execute_by_32_bit_call(void *arg)
 static void a_32_bit_call_is_marked(void **state)
 {
 	pid_t pid = live_run(&live, write_then_execute_by_32_bit_call, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_MEMORY_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_MEMORY_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.marks, EVENT_MARK_COMPAT);
 }
 #endif
@@ -204,13 +188,13 @@ static void a_32_bit_call_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(anonymous_memory_that_was_written_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(what_was_never_written_is_not_told, start, stop),
-		cmocka_unit_test_setup_teardown(patched_shared_and_writable_code_is_told_with_its_file, start, stop),
-		cmocka_unit_test_setup_teardown(a_failed_attempt_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(a_memfd_is_told_with_its_name_and_file, start, stop),
+		LIVE_TEST(anonymous_memory_that_was_written_is_told),
+		LIVE_TEST(what_was_never_written_is_not_told),
+		LIVE_TEST(patched_shared_and_writable_code_is_told_with_its_file),
+		LIVE_TEST(a_failed_attempt_is_told),
+		LIVE_TEST(a_memfd_is_told_with_its_name_and_file),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_marked, start, stop),
+		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
 	};
 

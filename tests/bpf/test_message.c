@@ -15,20 +15,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static struct sockaddr_in local(uint16_t port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -287,14 +273,14 @@ static void messages_of_32_bit_code_are_read_in_their_layout(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_stream_is_not_told_message_by_message, start, stop),
-		cmocka_unit_test_setup_teardown(every_call_that_sends_tells_where_to, start, stop),
-		cmocka_unit_test_setup_teardown(every_call_that_receives_tells_where_from, start, stop),
-		cmocka_unit_test_setup_teardown(a_message_that_was_not_sent_tells_why, start, stop),
-		cmocka_unit_test_setup_teardown(a_unix_datagram_names_its_receiver, start, stop),
-		cmocka_unit_test_setup_teardown(a_destination_is_ipv4_when_it_is_mapped, start, stop),
+		LIVE_TEST(a_stream_is_not_told_message_by_message),
+		LIVE_TEST(every_call_that_sends_tells_where_to),
+		LIVE_TEST(every_call_that_receives_tells_where_from),
+		LIVE_TEST(a_message_that_was_not_sent_tells_why),
+		LIVE_TEST(a_unix_datagram_names_its_receiver),
+		LIVE_TEST(a_destination_is_ipv4_when_it_is_mapped),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(messages_of_32_bit_code_are_read_in_their_layout, start, stop),
+		LIVE_TEST(messages_of_32_bit_code_are_read_in_their_layout),
 #endif
 	};
 

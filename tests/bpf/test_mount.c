@@ -66,21 +66,13 @@ static int enter(void)
 }
 
 /* The actor's next event of that kind past those of enter(). */
-static const struct seen *next_of(enum event_kind kind, pid_t pid, size_t *from)
-{
-	const struct seen *s = live_find(&live, kind, pid, from);
-
-	assert_non_null(s);
-	return s;
-}
-
 static const struct seen *after_enter(pid_t pid, size_t *from)
 {
-	const struct seen *s = next_of(EVENT_KIND_MOUNT, pid, from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_MOUNT, pid, from);
 
 	assert_string_equal(s->path, "/");
 	assert_int_equal(s->detail.args[3], MS_REC | MS_PRIVATE);
-	s = next_of(EVENT_KIND_MOUNT, pid, from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, from);
 	assert_string_equal(s->path, top);
 	assert_string_equal(s->text, "tmpfs");
 	assert_string_equal(s->raw_path2, "tmpfs");
@@ -110,7 +102,7 @@ static void mounts_are_told_by_where_they_are_and_what_of(void **state)
 
 	(void)state;
 	(void)after_enter(pid, &from);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_string_equal(s->path, in_top("target"));
 	assert_string_equal(s->raw_path, "link");
 	assert_string_equal(s->path2, in_top("source/dir"));
@@ -118,20 +110,20 @@ static void mounts_are_told_by_where_they_are_and_what_of(void **state)
 	assert_string_equal(s->text, "tmpfs");
 	assert_true(S_ISDIR(s->event.file.mode));
 	assert_int_equal(s->event.marks, 0);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_string_equal(s->path, in_top("target"));
 	assert_int_equal(s->detail.args[3], MS_BIND | MS_REMOUNT | MS_RDONLY);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_string_equal(s->path, in_top("source"));
 	assert_string_equal(s->path2, in_top("target"));
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_string_equal(s->path, in_top("target"));
 	assert_string_equal((const char *)s->data, "size=64k,mode=700");
 	assert_int_equal(s->event.file.mode, S_IFDIR | 0700);
-	s = next_of(EVENT_KIND_UMOUNT, pid, &unmounts);
+	s = live_expect(&live, EVENT_KIND_UMOUNT, pid, &unmounts);
 	assert_string_equal(s->path, in_top("source"));
 	assert_int_equal(s->detail.args[1], MNT_DETACH);
-	s = next_of(EVENT_KIND_UMOUNT, pid, &unmounts);
+	s = live_expect(&live, EVENT_KIND_UMOUNT, pid, &unmounts);
 	assert_string_equal(s->path, in_top("target"));
 	assert_null(live_find(&live, EVENT_KIND_UMOUNT, pid, &unmounts));
 }
@@ -161,20 +153,20 @@ static void failures_tell_what_was_meant_and_no_password(void **state)
 
 	(void)state;
 	(void)after_enter(pid, &from);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_true(s->event.result < 0);
 	assert_string_equal(s->path, in_top("target"));
 	assert_string_equal(s->path2, "/dev/nj-nothing");
 	assert_string_equal(s->text, "ext4");
 	assert_int_equal(s->detail.data.len, 256);
 	assert_int_equal(s->event.marks, EVENT_MARK_DATA_CUT);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->path, in_top("missing"));
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_string_equal(s->text, "cifs");
 	assert_int_equal(s->detail.data.len, 0);
-	s = next_of(EVENT_KIND_MOUNT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_MOUNT, pid, &from);
 	assert_int_equal(s->event.result, -EPERM);
 	assert_string_equal(s->path2, in_top("source"));
 	s = live_find(&live, EVENT_KIND_UMOUNT, pid, NULL);
@@ -223,7 +215,7 @@ static void the_steps_of_new_mounts_are_told_each(void **state)
 	assert_int_equal(live_finish(&live, &a), 0);
 	(void)after_enter(a.pid, &from);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		s = next_of(EVENT_KIND_MOUNT, a.pid, &from);
+		s = live_expect(&live, EVENT_KIND_MOUNT, a.pid, &from);
 		assert_string_equal(s->call, rows[i].call);
 		assert_string_equal(s->path, rows[i].path ? in_top(rows[i].path) : "");
 		assert_string_equal(s->raw_path, rows[i].raw);
@@ -254,13 +246,13 @@ static void a_new_root_is_told_from_the_root_of_all_mounts(void **state)
 	size_t from = 0;
 
 	(void)state;
-	s = next_of(EVENT_KIND_ROOT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_ROOT, pid, &from);
 	assert_string_equal(s->call, "chroot");
 	assert_string_equal(s->path, in_top("target/inner"));
 	assert_string_equal(s->raw_path, "link/inner");
 	assert_true(S_ISDIR(s->event.file.mode));
 	/* Out of it again: the working directory was never inside. */
-	s = next_of(EVENT_KIND_ROOT, pid, &from);
+	s = live_expect(&live, EVENT_KIND_ROOT, pid, &from);
 	assert_string_equal(s->path, "/");
 	assert_string_equal(s->raw_path, "../../..");
 }
@@ -289,13 +281,13 @@ static void pivot_root_is_told_with_both_arguments(void **state)
 	(void)state;
 	live_go(&a);
 	status = live_finish(&live, &a);
-	s = next_of(EVENT_KIND_ROOT, a.pid, &from);
+	s = live_expect(&live, EVENT_KIND_ROOT, a.pid, &from);
 	assert_int_equal(s->event.result, -EINVAL);
 	assert_string_equal(s->path, in_top("source"));
 	if (status == 99)
 		skip();
 	assert_int_equal(status, 0);
-	s = next_of(EVENT_KIND_ROOT, a.pid, &from);
+	s = live_expect(&live, EVENT_KIND_ROOT, a.pid, &from);
 	assert_string_equal(s->call, "pivot_root");
 	assert_int_equal(s->event.result, 0);
 	assert_string_equal(s->path, "/");

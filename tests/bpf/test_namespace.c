@@ -16,20 +16,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static uint32_t own_namespace(const char *name)
 {
 	char path[64];
@@ -136,8 +122,7 @@ static void setns_tells_what_was_entered_and_whose_it_is(void **state)
 
 	(void)state;
 	assert_true(fork && wrong && by_file && by_process && by_nothing);
-	made = live_find(&live, EVENT_KIND_NAMESPACE, (pid_t)fork->child_pid, NULL);
-	assert_non_null(made);
+	made = live_expect(&live, EVENT_KIND_NAMESPACE, (pid_t)fork->child_pid, NULL);
 	assert_string_equal(by_file->call, "setns");
 	assert_int_equal(by_file->detail.args[1], CLONE_NEWUTS);
 	assert_int_equal(by_file->detail.namespaces.uts, made->detail.namespaces.uts);
@@ -230,10 +215,9 @@ static int part_by_32_bit_call(void *arg)
 static void a_32_bit_call_is_marked(void **state)
 {
 	pid_t pid = live_run(&live, part_by_32_bit_call, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_NAMESPACE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_NAMESPACE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->call, "unshare");
 	assert_int_equal(s->event.marks, EVENT_MARK_COMPAT);
 	assert_true(s->detail.namespaces.uts != own_namespace("uts"));
@@ -243,11 +227,11 @@ static void a_32_bit_call_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(unshare_tells_the_namespaces_after_it_and_who_failed, start, stop),
-		cmocka_unit_test_setup_teardown(setns_tells_what_was_entered_and_whose_it_is, start, stop),
-		cmocka_unit_test_setup_teardown(a_clone_into_new_namespaces_is_told_by_the_child, start, stop),
+		LIVE_TEST(unshare_tells_the_namespaces_after_it_and_who_failed),
+		LIVE_TEST(setns_tells_what_was_entered_and_whose_it_is),
+		LIVE_TEST(a_clone_into_new_namespaces_is_told_by_the_child),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_marked, start, stop),
+		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
 	};
 

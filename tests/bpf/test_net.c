@@ -18,20 +18,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static struct sockaddr_in address(const char *ip, uint16_t port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -194,10 +180,9 @@ static int connect_udp(void *arg)
 static void a_udp_connect_is_an_attempt(void **state)
 {
 	pid_t pid = live_run(&live, connect_udp, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_CONNECT, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_CONNECT, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_UDP);
 	assert_int_equal(s->endpoints[0].remote_port, 53);
 	assert_memory_equal(s->endpoints[0].remote_ip, "\x7f\x00\x00\x01", 4);
@@ -218,10 +203,9 @@ static int connect_mapped(void *arg)
 static void ipv4_through_an_ipv6_socket_reads_as_ipv4(void **state)
 {
 	pid_t pid = live_run(&live, connect_mapped, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_CONNECT, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_CONNECT, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->endpoints[0].family, AF_INET);
 	assert_memory_equal(s->endpoints[0].remote_ip, "\x7f\x00\x00\x01\x00\x00", 6);
 }
@@ -341,12 +325,12 @@ static void the_end_of_a_connection_whose_owner_was_pushed_out_is_counted(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_connection_has_its_owner_in_every_state, start, stop),
-		cmocka_unit_test_setup_teardown(a_refused_connection_is_an_attempt_and_a_close_with_the_reason, start, stop),
-		cmocka_unit_test_setup_teardown(the_end_of_a_connection_whose_owner_was_pushed_out_is_counted, start, stop),
-		cmocka_unit_test_setup_teardown(a_udp_connect_is_an_attempt, start, stop),
-		cmocka_unit_test_setup_teardown(ipv4_through_an_ipv6_socket_reads_as_ipv4, start, stop),
-		cmocka_unit_test_setup_teardown(an_image_on_a_socket_names_the_connection, start, stop),
+		LIVE_TEST(a_connection_has_its_owner_in_every_state),
+		LIVE_TEST(a_refused_connection_is_an_attempt_and_a_close_with_the_reason),
+		LIVE_TEST(the_end_of_a_connection_whose_owner_was_pushed_out_is_counted),
+		LIVE_TEST(a_udp_connect_is_an_attempt),
+		LIVE_TEST(ipv4_through_an_ipv6_socket_reads_as_ipv4),
+		LIVE_TEST(an_image_on_a_socket_names_the_connection),
 	};
 
 	return cmocka_run_group_tests(tests, net_up, net_down);

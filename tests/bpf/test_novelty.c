@@ -157,17 +157,15 @@ static void a_new_image_ends_the_windows_of_the_one_before(void **state)
 {
 	pid_t pid = live_run(&live, open_then_exec, wanted_file());
 	struct tally t = tally_of(pid, "nj-wanted");
-	const struct seen *exec = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *exec = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	const struct seen *repeat = NULL;
 	size_t from = 0;
 
 	(void)state;
 	assert_int_equal(t.repeated, ROUNDS - 1);
 	do
-		repeat = live_find(&live, EVENT_KIND_OPEN, pid, &from);
+		repeat = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
 	while (repeat && repeat->event.repeats == 0);
-	assert_non_null(exec);
-	assert_non_null(repeat);
 	assert_true(repeat->event.seq < exec->event.seq);
 	assert_int_not_equal(repeat->process.exec_id, exec->process.exec_id);
 }

@@ -12,20 +12,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 #define FDS_MAX 24
 
 union control {
@@ -75,12 +61,11 @@ static int pass_three(void *arg)
 static void what_arrives_over_a_unix_socket_is_told(void **state)
 {
 	pid_t pid = live_run(&live, pass_three, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_PASS, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
 	const struct seen *pipe = live_find(&live, EVENT_KIND_PIPE, pid, NULL);
 	size_t from = 0;
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->call, "recvmsg");
 	assert_int_equal(live_count(&live, EVENT_KIND_PASS, pid), 1);
 	assert_int_equal(s->event.endpoint_count, 3);
@@ -111,10 +96,9 @@ static int pass_many(void *arg)
 static void more_than_fit_are_counted_and_marked(void **state)
 {
 	pid_t pid = live_run(&live, pass_many, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_PASS, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.endpoint_count, EVENT_ENDPOINTS_MAX);
 	assert_int_equal(s->detail.args[1], FDS_MAX);
 	assert_int_equal(s->event.marks, EVENT_MARK_DATA_CUT);
@@ -168,10 +152,9 @@ static int receive_32_bit(void *arg)
 static void control_messages_of_32_bit_code_are_read_in_their_layout(void **state)
 {
 	pid_t pid = live_run(&live, receive_32_bit, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_PASS, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->call, "socketcall");
 	assert_int_equal(s->event.endpoint_count, 2);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_PIPE);
@@ -183,11 +166,11 @@ static void control_messages_of_32_bit_code_are_read_in_their_layout(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_does_not_arrive_is_not_told, start, stop),
-		cmocka_unit_test_setup_teardown(what_arrives_over_a_unix_socket_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(more_than_fit_are_counted_and_marked, start, stop),
+		LIVE_TEST(what_does_not_arrive_is_not_told),
+		LIVE_TEST(what_arrives_over_a_unix_socket_is_told),
+		LIVE_TEST(more_than_fit_are_counted_and_marked),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(control_messages_of_32_bit_code_are_read_in_their_layout, start, stop),
+		LIVE_TEST(control_messages_of_32_bit_code_are_read_in_their_layout),
 #endif
 	};
 

@@ -12,28 +12,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
-static const struct seen *next(enum event_kind kind, pid_t pid, size_t *from)
-{
-	const struct seen *s = live_find(&live, kind, pid, from);
-
-	assert_non_null(s);
-	return s;
-}
-
 static int become_others(void *arg)
 {
 	gid_t groups[] = {7, 8};
@@ -48,11 +26,11 @@ static void each_call_tells_its_arguments_and_all_ids_afterwards(void **state)
 {
 	pid_t pid = live_run(&live, become_others, NULL);
 	size_t from = 0;
-	const struct seen *groups = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *gids = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *reuid = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *uids = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *failed = next(EVENT_KIND_CRED, pid, &from);
+	const struct seen *groups = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *gids = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *reuid = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *uids = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *failed = live_expect(&live, EVENT_KIND_CRED, pid, &from);
 
 	(void)state;
 	assert_string_equal(groups->call, "setgroups");
@@ -93,9 +71,9 @@ static void capabilities_are_told_and_those_that_outlive_an_exec(void **state)
 {
 	pid_t pid = live_run(&live, inherit_a_capability, NULL);
 	size_t from = 0, prctl_from = 0;
-	const struct seen *set = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *failed = next(EVENT_KIND_CRED, pid, &from);
-	const struct seen *raised = next(EVENT_KIND_PRCTL, pid, &prctl_from);
+	const struct seen *set = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *failed = live_expect(&live, EVENT_KIND_CRED, pid, &from);
+	const struct seen *raised = live_expect(&live, EVENT_KIND_PRCTL, pid, &prctl_from);
 
 	(void)state;
 	assert_string_equal(set->call, "capset");
@@ -125,10 +103,10 @@ static void a_new_name_is_told_and_what_gives_up_or_hides(void **state)
 {
 	pid_t pid = live_run(&live, change_oneself, NULL);
 	size_t from = 0;
-	const struct seen *name = next(EVENT_KIND_PRCTL, pid, &from);
-	const struct seen *no_new = next(EVENT_KIND_PRCTL, pid, &from);
-	const struct seen *dumpable = next(EVENT_KIND_PRCTL, pid, &from);
-	const struct seen *failed = next(EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *name = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *no_new = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *dumpable = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *failed = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
 
 	(void)state;
 	assert_int_equal(name->detail.args[0], PR_SET_NAME);
@@ -155,7 +133,7 @@ static void a_32_bit_call_is_marked(void **state)
 {
 	pid_t pid = live_run(&live, become_another_by_32_bit_call, NULL);
 	size_t from = 0;
-	const struct seen *s = next(EVENT_KIND_CRED, pid, &from);
+	const struct seen *s = live_expect(&live, EVENT_KIND_CRED, pid, &from);
 
 	(void)state;
 	assert_string_equal(s->call, "setuid32");
@@ -167,11 +145,11 @@ static void a_32_bit_call_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(each_call_tells_its_arguments_and_all_ids_afterwards, start, stop),
-		cmocka_unit_test_setup_teardown(capabilities_are_told_and_those_that_outlive_an_exec, start, stop),
-		cmocka_unit_test_setup_teardown(a_new_name_is_told_and_what_gives_up_or_hides, start, stop),
+		LIVE_TEST(each_call_tells_its_arguments_and_all_ids_afterwards),
+		LIVE_TEST(capabilities_are_told_and_those_that_outlive_an_exec),
+		LIVE_TEST(a_new_name_is_told_and_what_gives_up_or_hides),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_marked, start, stop),
+		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
 	};
 

@@ -14,20 +14,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static int exec_true(void *arg)
 {
 	(void)arg;
@@ -40,12 +26,11 @@ static int exec_true(void *arg)
 static void exec_carries_arguments_directory_file_and_chosen_environment(void **state)
 {
 	pid_t pid = live_run(&live, exec_true, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	struct stat st;
 	char real[256];
 
 	(void)state;
-	assert_non_null(s);
 	assert_non_null(realpath("/bin/sh", real));
 	assert_int_equal(stat("/bin/sh", &st), 0);
 	assert_string_equal(s->exe, real);
@@ -78,10 +63,9 @@ static int exec_with_long_environment(void *arg)
 static void an_environment_that_does_not_fit_is_cut_and_marked(void **state)
 {
 	pid_t pid = live_run(&live, exec_with_long_environment, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->process.truncated, PROCESS_ENV_TRUNCATED);
 	assert_string_equal(s->env, "NJ_CHOSEN=first");
 	assert_string_equal(s->args, "true");
@@ -116,10 +100,9 @@ static void a_directory_that_is_too_deep_is_cut_on_the_left_and_marked(void **st
 	size_t from = 0;
 
 	(void)state;
-	while (!s && (s = live_find(&live, EVENT_KIND_EXEC, 0, &from)) != NULL)
+	while (!s && (s = live_expect(&live, EVENT_KIND_EXEC, 0, &from)) != NULL)
 		if (s->process.ppid != (uint32_t)pid)
 			s = NULL;
-	assert_non_null(s);
 	assert_int_equal(s->process.truncated, PROCESS_CWD_TRUNCATED);
 	assert_string_equal(s->cwd + strlen(s->cwd) - 4, "/d/d");
 }
@@ -137,10 +120,9 @@ static int exec_long(void *arg)
 static void arguments_that_do_not_fit_are_cut_and_marked(void **state)
 {
 	pid_t pid = live_run(&live, exec_long, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_true(s->process.truncated & PROCESS_ARGS_TRUNCATED);
 	assert_memory_equal(s->args, "true xxxx", 9);
 	assert_true(strlen(s->args) > 2000 && strlen(s->args) < 8000);
@@ -162,15 +144,12 @@ static int fork_then_exec(void *arg)
 static void fork_comes_before_exec_before_exit_and_ids_join_them(void **state)
 {
 	pid_t pid = live_run(&live, fork_then_exec, NULL);
-	const struct seen *fork = live_find(&live, EVENT_KIND_FORK, pid, NULL);
+	const struct seen *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
 	const struct seen *exec, *exit;
 
 	(void)state;
-	assert_non_null(fork);
-	exec = live_find(&live, EVENT_KIND_EXEC, (pid_t)fork->child_pid, NULL);
-	exit = live_find(&live, EVENT_KIND_EXIT, (pid_t)fork->child_pid, NULL);
-	assert_non_null(exec);
-	assert_non_null(exit);
+	exec = live_expect(&live, EVENT_KIND_EXEC, (pid_t)fork->child_pid, NULL);
+	exit = live_expect(&live, EVENT_KIND_EXIT, (pid_t)fork->child_pid, NULL);
 	assert_true(fork->event.seq < exec->event.seq && exec->event.seq < exit->event.seq);
 	assert_int_equal(fork->child_parent_exec_id, fork->process.exec_id);
 	assert_int_equal(exec->process.parent_exec_id, fork->process.exec_id);
@@ -228,8 +207,7 @@ static void exec_carries_pipe_pty_and_socket_on_standard_descriptors(void **stat
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, e.pair), 0);
 	assert_int_equal(openpty(&e.master, &e.slave, NULL, NULL, NULL), 0);
 	pid = live_run(&live, exec_with_endpoints, &e);
-	s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	in = seen_endpoint(s, 0);
 	out = seen_endpoint(s, 1);
 	err = seen_endpoint(s, 2);
@@ -271,10 +249,9 @@ static int exec_on_63(void *arg)
 static void the_last_descriptor_looked_at_is_63(void **state)
 {
 	pid_t pid = live_run(&live, exec_on_63, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_non_null(seen_endpoint(s, 63));
 }
 
@@ -348,10 +325,9 @@ static int exec_deleted(void *arg)
 static void a_deleted_executable_has_no_links(void **state)
 {
 	pid_t pid = live_run(&live, exec_deleted, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->process.exe.nlink, 0);
 	assert_memory_equal(s->exe, "/tmp/nj-exe-", 12);
 }
@@ -359,16 +335,16 @@ static void a_deleted_executable_has_no_links(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(exec_carries_arguments_directory_file_and_chosen_environment, start, stop),
-		cmocka_unit_test_setup_teardown(arguments_that_do_not_fit_are_cut_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(an_environment_that_does_not_fit_is_cut_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(a_directory_that_is_too_deep_is_cut_on_the_left_and_marked, start, stop),
-		cmocka_unit_test_setup_teardown(fork_comes_before_exec_before_exit_and_ids_join_them, start, stop),
-		cmocka_unit_test_setup_teardown(a_death_by_signal_is_told_as_wait_tells_it, start, stop),
-		cmocka_unit_test_setup_teardown(exec_carries_pipe_pty_and_socket_on_standard_descriptors, start, stop),
-		cmocka_unit_test_setup_teardown(the_last_descriptor_looked_at_is_63, start, stop),
-		cmocka_unit_test_setup_teardown(a_snapshot_tells_who_runs_with_parents_first_and_their_endpoints, start, stop),
-		cmocka_unit_test_setup_teardown(a_deleted_executable_has_no_links, start, stop),
+		LIVE_TEST(exec_carries_arguments_directory_file_and_chosen_environment),
+		LIVE_TEST(arguments_that_do_not_fit_are_cut_and_marked),
+		LIVE_TEST(an_environment_that_does_not_fit_is_cut_and_marked),
+		LIVE_TEST(a_directory_that_is_too_deep_is_cut_on_the_left_and_marked),
+		LIVE_TEST(fork_comes_before_exec_before_exit_and_ids_join_them),
+		LIVE_TEST(a_death_by_signal_is_told_as_wait_tells_it),
+		LIVE_TEST(exec_carries_pipe_pty_and_socket_on_standard_descriptors),
+		LIVE_TEST(the_last_descriptor_looked_at_is_63),
+		LIVE_TEST(a_snapshot_tells_who_runs_with_parents_first_and_their_endpoints),
+		LIVE_TEST(a_deleted_executable_has_no_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,7 @@ static void check(const char *provider, const char *state, const char *reason)
 		assert_string_equal(row->state, state);
 		assert_non_null(strstr(row->reason, reason));
 		pid = live_run(&live, acts[i].act, NULL);
-		assert_non_null(live_find(&live, acts[i].kind, pid, NULL));
+		(void)live_expect(&live, acts[i].kind, pid, NULL);
 		live_stop(&live);
 	}
 }

@@ -44,8 +44,7 @@ static void a_class_without_its_only_program_is_missing_and_says_why(void **stat
 	assert_state("process", "full", "");
 	assert_state("file", "full", "");
 	pid = live_run(&live, one_exec, NULL);
-	s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	assert_string_equal(s->args, "true seen");
 	live_stop(&live);
 }
@@ -72,8 +71,7 @@ static void a_class_without_one_of_its_programs_is_degraded(void **state)
 	live_start_refusing(&live, "process_fork");
 	assert_state("process", "degraded", "process_fork refused: ");
 	pid = live_run(&live, one_exec, NULL);
-	s = live_find(&live, EVENT_KIND_EXEC, pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_EXEC, pid, NULL);
 	assert_int_equal(s->process.ppid, getpid());
 	assert_null(live_find(&live, EVENT_KIND_FORK, 0, NULL));
 	live_stop(&live);

@@ -12,20 +12,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 static size_t signals_of(pid_t pid)
 {
 	size_t from = 0, count = 0;
@@ -77,15 +63,13 @@ static void every_call_tells_whom_it_was_sent_to(void **state)
 	} sent[] = {{"kill", SIGCONT}, {"tkill", SIGWINCH}, {"tgkill", SIGURG}, {"rt_sigqueueinfo", SIGCHLD},
 		    {"pidfd_send_signal", SIGCONT}};
 	pid_t pid = live_run(&live, stop_by_every_call, NULL);
-	const struct seen *fork = live_find(&live, EVENT_KIND_FORK, pid, NULL);
+	const struct seen *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
 	size_t from = 0;
 
 	(void)state;
-	assert_non_null(fork);
 	for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
-		const struct seen *s = live_find(&live, EVENT_KIND_SIGNAL, pid, &from);
+		const struct seen *s = live_expect(&live, EVENT_KIND_SIGNAL, pid, &from);
 
-		assert_non_null(s);
 		assert_string_equal(s->call, sent[i].call);
 		assert_int_equal(s->detail.args[1], sent[i].signal);
 		assert_int_equal(s->event.result, 0);
@@ -187,10 +171,9 @@ static int signal_by_32_bit_call(void *arg)
 static void a_32_bit_call_is_marked(void **state)
 {
 	pid_t pid = live_run(&live, signal_by_32_bit_call, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_SIGNAL, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_SIGNAL, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->call, "kill");
 	assert_int_equal(s->event.marks, EVENT_MARK_COMPAT);
 	assert_non_null(s->detail.target);
@@ -200,12 +183,12 @@ static void a_32_bit_call_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(every_call_tells_whom_it_was_sent_to, start, stop),
-		cmocka_unit_test_setup_teardown(signals_to_oneself_and_questions_are_not_told, start, stop),
-		cmocka_unit_test_setup_teardown(a_failed_signal_is_told_with_its_error_and_number, start, stop),
-		cmocka_unit_test_setup_teardown(a_number_means_what_it_means_to_its_user, start, stop),
+		LIVE_TEST(every_call_tells_whom_it_was_sent_to),
+		LIVE_TEST(signals_to_oneself_and_questions_are_not_told),
+		LIVE_TEST(a_failed_signal_is_told_with_its_error_and_number),
+		LIVE_TEST(a_number_means_what_it_means_to_its_user),
 #ifdef __x86_64__
-		cmocka_unit_test_setup_teardown(a_32_bit_call_is_marked, start, stop),
+		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
 	};
 

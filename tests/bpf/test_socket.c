@@ -120,10 +120,9 @@ static int talk_by_name(void *arg)
 static void an_abstract_name_is_told_with_its_nuls(void **state)
 {
 	pid_t pid = live_run(&live, talk_by_name, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_CONNECT, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_CONNECT, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->text, "@nj@abstract");
 	assert_string_equal(s->raw_path, "@nj@abstract");
 	assert_string_equal(s->path, "");
@@ -142,10 +141,9 @@ static int connect_to_nobody(void *arg)
 static void a_failed_unix_connect_tells_what_was_asked_for(void **state)
 {
 	pid_t pid = live_run(&live, connect_to_nobody, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_CONNECT, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_CONNECT, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -ENOENT);
 	assert_string_equal(s->raw_path, "/nonexistent/docker.sock");
 	assert_string_equal(s->path, "");
@@ -349,12 +347,10 @@ static void a_vsock_is_told_by_cid_and_port(void **state)
 	if (status == 77)
 		skip();
 	assert_int_equal(status, 0);
-	s = live_find(&live, EVENT_KIND_LISTEN, a.pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_LISTEN, a.pid, NULL);
 	assert_int_equal(s->endpoints[0].family, AF_VSOCK);
 	assert_string_equal(s->text, "*:40417");
-	s = live_find(&live, EVENT_KIND_CONNECT, a.pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_CONNECT, a.pid, NULL);
 	assert_true(s->event.result < 0);
 	assert_string_equal(s->raw_path, "4242:40417");
 }
@@ -387,8 +383,7 @@ static void an_sctp_association_is_told_by_its_calls(void **state)
 	assert_int_equal(status, 0);
 	assert_int_equal(live_count(&live, EVENT_KIND_LISTEN, a.pid), 1);
 	assert_int_equal(live_count(&live, EVENT_KIND_ACCEPT, a.pid), 1);
-	s = live_find(&live, EVENT_KIND_CONNECT, a.pid, NULL);
-	assert_non_null(s);
+	s = live_expect(&live, EVENT_KIND_CONNECT, a.pid, NULL);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_SOCKET_OTHER);
 	assert_int_equal(s->endpoints[0].remote_port, 40417);
 }

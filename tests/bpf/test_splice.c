@@ -16,20 +16,6 @@
 
 static struct live live;
 
-static int start(void **state)
-{
-	(void)state;
-	live_start(&live, NULL, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	live_stop(&live);
-	return 0;
-}
-
 /* socket → pipe → second pipe (a copy) → socket, then memory → pipe. */
 static int move_all_ways(void *arg)
 {
@@ -93,10 +79,9 @@ static int send_a_file(void *arg)
 static void a_file_that_is_sent_has_its_path(void **state)
 {
 	pid_t pid = live_run(&live, send_a_file, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_SPLICE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_SPLICE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_string_equal(s->path, "/etc/passwd");
 	assert_true(s->event.file.inode != 0);
 	assert_int_equal(s->event.result, 16);
@@ -140,20 +125,19 @@ static int fail_to_move(void *arg)
 static void an_edge_that_failed_tells_why(void **state)
 {
 	pid_t pid = live_run(&live, fail_to_move, NULL);
-	const struct seen *s = live_find(&live, EVENT_KIND_SPLICE, pid, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_SPLICE, pid, NULL);
 
 	(void)state;
-	assert_non_null(s);
 	assert_int_equal(s->event.result, -EINVAL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_moves_between_files_or_not_at_all_is_not_told, start, stop),
-		cmocka_unit_test_setup_teardown(an_edge_tells_from_where_to_where, start, stop),
-		cmocka_unit_test_setup_teardown(a_file_that_is_sent_has_its_path, start, stop),
-		cmocka_unit_test_setup_teardown(an_edge_that_failed_tells_why, start, stop),
+		LIVE_TEST(what_moves_between_files_or_not_at_all_is_not_told),
+		LIVE_TEST(an_edge_tells_from_where_to_where),
+		LIVE_TEST(a_file_that_is_sent_has_its_path),
+		LIVE_TEST(an_edge_that_failed_tells_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,7 @@ static void what_only_explains_does_not_wake_and_is_not_lost(void **state)
 	(void)waitpid(a.pid, NULL, 0);
 	(void)live_await(&live, EVENT_KIND_EXIT, a.pid);
 	if (slept == UNDISTURBED)
-		assert_non_null(live_find(&live, EVENT_KIND_PIPE, a.pid, &from));
+		(void)live_expect(&live, EVENT_KIND_PIPE, a.pid, &from);
 	live_stop(&live);
 }
 
@@ -183,7 +183,7 @@ static void an_agent_at_rest_is_not_woken_for_an_exec(void **state)
 	assert_int_equal(poll(&p, 1, 0), 0);
 	(void)capture_wait_ns(live.capture, 0);
 	live_pump(&live, 0);
-	assert_non_null(live_find(&live, EVENT_KIND_EXEC, a.pid, &from));
+	(void)live_expect(&live, EVENT_KIND_EXEC, a.pid, &from);
 	live_stop(&live);
 }
 
