@@ -85,8 +85,8 @@ enum nj_program {
 	X(CONNECT, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length */ \
 	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET) | NJ_BIT(DESCRIPTOR) | NJ_BIT(MESSAGE))                          /* i386: number, arguments in memory */ \
 	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE))                         /* descriptor, data, length, flags, address, length */ \
-	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE))                        /* descriptor, header, flags */ \
-	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, headers, count, flags */ \
+	X(SENDMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))   /* descriptor, header, flags */ \
+	X(SENDMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))  /* descriptor, headers, count, flags */ \
 	X(RECVFROM, MESSAGE, NJ_BIT(MESSAGE))                       /* descriptor, data, length, flags, address */ \
 	X(RECVMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))   /* descriptor, header, flags */ \
 	X(RECVMMSG, MESSAGE, NJ_BIT(MESSAGE) | NJ_BIT(DESCRIPTOR))  /* descriptor, headers, count, flags */ \
@@ -96,6 +96,7 @@ enum nj_program {
 	X(SETGROUPS, PRIVILEGE, NJ_BIT(PRIVILEGE))                  /* count, ids */ \
 	X(CAPSET, PRIVILEGE, NJ_BIT(PRIVILEGE))                     /* header, data */ \
 	X(PRCTL, PRIVILEGE, NJ_BIT(PRIVILEGE))                      /* option, … */ \
+	X(SECCOMP, PRIVILEGE, NJ_BIT(PRIVILEGE))                    /* operation, flags, filter */ \
 	X(SETNS, NAMESPACE, NJ_BIT(NAMESPACE))                      /* descriptor, kind */ \
 	X(UNSHARE, NAMESPACE, NJ_BIT(NAMESPACE))                    /* flags */ \
 	X(CLONE, NAMESPACE, NJ_BIT(NAMESPACE))                      /* flags */ \
@@ -113,6 +114,10 @@ enum nj_program {
 	X(ADD_KEY, KERNEL, NJ_BIT(KERNEL))                          /* type, description, … */ \
 	X(MEMFD, MEMORY, NJ_BIT(MEMORY))                            /* name, flags */ \
 	X(MPROTECT, MEMORY, NJ_BIT(MEMORY))                         /* address, length, protection */ \
+	X(MMAP, MEMORY, NJ_BIT(MEMORY))                             /* address, length, protection, flags, descriptor */ \
+	X(OLD_MMAP, MEMORY, NJ_BIT(MEMORY))                         /* i386: the same in memory */ \
+	X(SHMAT, MEMORY, NJ_BIT(MEMORY))                            /* id, address, flags */ \
+	X(IPC, MEMORY, NJ_BIT(MEMORY))                              /* i386: which call, id, flags */ \
 	X(KILL, SIGNAL, NJ_BIT(SIGNAL))                             /* pid, signal */ \
 	X(TKILL, SIGNAL, NJ_BIT(SIGNAL))                            /* tid, signal */ \
 	X(TGKILL, SIGNAL, NJ_BIT(SIGNAL))                           /* pid, tid, signal */ \
@@ -181,6 +186,7 @@ enum nj_act_number {
 	X(setgroups32, NJ_NO, 206, NJ_NO, 206, SETGROUPS) X(setresuid32, NJ_NO, 208, NJ_NO, 208, SETRESID) \
 	X(setresgid32, NJ_NO, 210, NJ_NO, 210, SETRESID) X(setfsuid32, NJ_NO, 215, NJ_NO, 215, SETID) \
 	X(setfsgid32, NJ_NO, 216, NJ_NO, 216, SETID) X(prctl, 157, 172, 167, 172, PRCTL) \
+	X(seccomp, 317, 354, 277, 383, SECCOMP) \
 	X(setns, 308, 346, 268, 375, SETNS) X(unshare, 272, 310, 97, 337, UNSHARE) \
 	X(clone, 56, 120, 220, 120, CLONE) X(clone3, 435, 435, 435, 435, CLONE3) \
 	X(ptrace, 101, 26, 117, 26, PTRACE) X(process_vm_readv, 310, 347, 270, 376, PROCESS_VM) \
@@ -192,6 +198,9 @@ enum nj_act_number {
 	X(keyctl, 250, 288, 219, 311, KEYCTL) X(add_key, 248, 286, 217, 309, ADD_KEY) \
 	X(request_key, 249, 287, 218, 310, ADD_KEY) X(memfd_create, 319, 356, 279, 385, MEMFD) \
 	X(mprotect, 10, 125, 226, 125, MPROTECT) X(pkey_mprotect, 329, 380, 288, 394, MPROTECT) \
+	X(mmap, 9, NJ_NO, 222, NJ_NO, MMAP) X(mmap2, NJ_NO, 192, NJ_NO, 192, MMAP) \
+	X(old_mmap, NJ_NO, 90, NJ_NO, NJ_NO, OLD_MMAP) X(shmat, 30, 397, 196, 305, SHMAT) \
+	X(ipc, NJ_NO, 117, NJ_NO, NJ_NO, IPC) \
 	X(kill, 62, 37, 129, 37, KILL) X(tkill, 200, 238, 130, 238, TKILL) \
 	X(tgkill, 234, 270, 131, 268, TGKILL) X(rt_sigqueueinfo, 129, 178, 138, 178, KILL) \
 	X(rt_tgsigqueueinfo, 297, 335, 240, 363, TGKILL) \

@@ -45,14 +45,16 @@ static __always_inline bool is_port_wanted(const struct scratch *s, __u32 addres
 
 static __noinline int tell(struct scratch *s, const struct call *call, const struct message *m)
 {
-	struct file *file = fdinfo_current_file((__s32)call->arg[0]);
-	struct socket *socket = socket_of(file);
+	struct socket *socket;
+	struct file *file;
 	struct nj_act *act;
 	__u32 len;
 
-	if (!socket || BPF_CORE_READ(socket, type) == SOCK_STREAM)
-		return 0;
 	if (!filter_class(NJ_CLASS_MESSAGE) || socket_came_to_nothing(m->result))
+		return 0;
+	file = fdinfo_current_file((__s32)call->arg[0]);
+	socket = socket_of(file);
+	if (!socket || BPF_CORE_READ(socket, type) == SOCK_STREAM)
 		return 0;
 	fdinfo_endpoint((__u64)file, (int)call->arg[0], ENDPOINT_SLOT, SCRATCH_HOOK);
 	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_NONE)
@@ -92,10 +94,13 @@ static __always_inline int received_from(struct scratch *s, const struct call *c
 
 static __always_inline void look_for_descriptors(const struct call *call, const struct message_header *h)
 {
-	bool received = call->act == NJ_ACT_RECVMSG || call->act == NJ_ACT_RECVMMSG;
+	bool sent = call->act == NJ_ACT_SENDMSG || call->act == NJ_ACT_SENDMMSG;
 
-	if (received && call->result >= 0 && h->control && filter_class(NJ_CLASS_DESCRIPTOR))
-		pass_received(h->control, (__u32)h->control_len);
+	/* Only a sender's are there when the call fails. */
+	if (!h->control || (sent ? socket_came_to_nothing(call->result) : call->result < 0))
+		return;
+	if (filter_class(NJ_CLASS_DESCRIPTOR))
+		pass_tell(h->control, (__u32)h->control_len);
 }
 
 static __always_inline int with_header(struct scratch *s, const struct call *call, __u16 kind)

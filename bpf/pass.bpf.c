@@ -1,6 +1,6 @@
 /* After recvmsg(2) the control messages in the caller's memory hold the numbers of the descriptors that
- * were made for it. What they stand for is looked up in its table, so memory that lies names nothing
- * that the process does not have. */
+ * were made for it; those of sendmsg(2) name what was sent. What they stand for is looked up in its
+ * table, so memory that lies names nothing that the process does not have. */
 #include "bpf/pass.bpf.h"
 #include "bpf/act.bpf.h"
 #include "bpf/fdinfo.bpf.h"
@@ -88,7 +88,20 @@ static __always_inline void add_all(struct scratch *s, const struct control *rig
 	}
 }
 
-int pass_received(__u64 control, __u32 len)
+/* The socket that they went over, so that who sent and who received can be joined. */
+static __always_inline void add_way(struct scratch *s, struct nj_act *act)
+{
+	struct file *file = fdinfo_current_file((__s32)s->call.arg[0]);
+
+	act->arg[0] = s->call.arg[0];
+	act->arg_count = 4;
+	if (!file || fdinfo_endpoint((__u64)file, (int)s->call.arg[0], ENDPOINT_SLOT, SCRATCH_HOOK) != NJ_EP_UNIX)
+		return;
+	act->arg[2] = s->endpoints[ENDPOINT_SLOT].id;
+	act->arg[3] = s->endpoints[ENDPOINT_SLOT].id2;
+}
+
+int pass_tell(__u64 control, __u32 len)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
 	struct control rights;
@@ -101,9 +114,8 @@ int pass_received(__u64 control, __u32 len)
 		return 0;
 	s->mark = 0;
 	act = act_begin(s, &s->call, NJ_KIND_PASS);
-	act->arg[0] = s->call.arg[0];
 	act->arg[1] = rights.count;
-	act->arg_count = 2;
+	add_way(s, act);
 	if (rights.count > NJ_ENDPOINTS_MAX)
 		act->marks |= NJ_MARK_DATA_CUT;
 	add_all(s, &rights);

@@ -69,6 +69,25 @@ static __always_inline int controlled(struct scratch *s, const struct call *call
 	return 0;
 }
 
+enum { SECCOMP_SET_MODE_STRICT = 0, SECCOMP_SET_MODE_FILTER = 1 };
+
+/* As prctl(PR_SET_SECCOMP, mode, filter) says it: modes are the operations from 1. Its flags come last. */
+static __always_inline int confined(struct scratch *s, const struct call *call)
+{
+	__u32 operation = (__u32)call->arg[0];
+	struct nj_act *act;
+
+	if (operation != SECCOMP_SET_MODE_STRICT && operation != SECCOMP_SET_MODE_FILTER)
+		return 0;
+	act = act_begin(s, call, NJ_KIND_PRCTL);
+	act->arg[0] = PR_SET_SECCOMP;
+	act->arg[1] = operation + 1;
+	act->arg[3] = call->arg[1];
+	act->arg_count = 4;
+	act_emit(s, act, NJ_CLASS_PRIVILEGE, EMIT_LATER);
+	return 0;
+}
+
 static __always_inline int privilege_act(struct scratch *s, const struct call *call)
 {
 	switch (call->act) {
@@ -84,6 +103,8 @@ static __always_inline int privilege_act(struct scratch *s, const struct call *c
 		return changed(s, call, 2, ADDRESS(0) | ADDRESS(1));
 	case NJ_ACT_PRCTL:
 		return controlled(s, call);
+	case NJ_ACT_SECCOMP:
+		return confined(s, call);
 	}
 	return 0;
 }

@@ -47,7 +47,7 @@ enum event_kind {
 	EVENT_KIND_RECEIVE = 29,     /* endpoints[0], remote: the source; both: args[1] messages */
 	EVENT_KIND_DNS = 30,	     /* endpoints[0], text: the name, args[0]: query type, data: message */
 	EVENT_KIND_FIRST_BYTES = 31, /* endpoints[0], data */
-	EVENT_KIND_PASS = 32,	     /* endpoints that arrived; target: from whom, for pidfd_getfd */
+	EVENT_KIND_PASS = 32,	     /* endpoints that arrived or were sent; target: from whom, for pidfd_getfd */
 	EVENT_KIND_NAMESPACE = 33,   /* namespaces after the call, args; setns, unshare, clone */
 	EVENT_KIND_PTRACE = 34,	     /* target, args[0]: request */
 	EVENT_KIND_PROCESS_VM = 35,  /* target, result: bytes */

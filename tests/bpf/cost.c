@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -84,6 +85,44 @@ static int do_exec(void *arg)
 	return 0;
 }
 
+static int do_map(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 10 * ROUNDS; i++) {
+		void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (at == MAP_FAILED || munmap(at, 4096) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int do_pipe(void *arg)
+{
+	int ends[2];
+
+	(void)arg;
+	for (int i = 0; i < 5 * ROUNDS; i++)
+		if (pipe(ends) < 0 || close(ends[0]) < 0 || close(ends[1]) < 0)
+			return 1;
+	return 0;
+}
+
+static int do_dup(void *arg)
+{
+	int ends[2], copy;
+
+	(void)arg;
+	if (pipe(ends) < 0)
+		return 1;
+	for (int i = 0; i < 5 * ROUNDS; i++) {
+		copy = dup(ends[0]);
+		if (copy < 0 || close(copy) < 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int do_connect(void *arg)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(1)};
@@ -151,6 +190,9 @@ static const struct {
 	{"open beside a wanted path (remembered)", "syscall_exit", do_open, "/etc/passwd", BELOW_A_PATH},
 	{"not reported, with a map of workloads", "syscall_exit", do_open, "/etc/passwd", BY_WORKLOAD},
 	{"refused chmod, nine names (told)", "syscall_exit", do_chmod, "/usr/share/doc/../../../proc/self/stat", EACH},
+	{"mappings of data (not reported)", "syscall_exit", do_map, NULL, EACH},
+	{"new pipes (reported)", "syscall_exit", do_pipe, NULL, EACH},
+	{"copies of a pipe's end (reported)", "syscall_exit", do_dup, NULL, EACH},
 	{"fork", "process_fork", do_exec, NULL, EACH},
 	{"exec", "process_exec", do_exec, NULL, EACH},
 	{"exit", "process_exit", do_exec, NULL, EACH},

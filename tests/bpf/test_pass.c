@@ -1,8 +1,9 @@
-/* Descriptors that arrive over UNIX sockets. */
+/* Descriptors that are sent and arrive over UNIX sockets. */
 #include "tests/bpf/live.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,20 +59,37 @@ static int pass_three(void *arg)
 	return send_fds(pair[0], fds, 3) < 0 || receive(pair[1], 1024) < 0;
 }
 
-static void what_arrives_over_a_unix_socket_is_told(void **state)
+static const struct seen *by_call(pid_t pid, const char *call)
 {
-	pid_t pid = live_run(&live, pass_three, NULL);
-	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
-	const struct seen *pipe = live_find(&live, EVENT_KIND_PIPE, pid, NULL);
+	const struct seen *s;
 	size_t from = 0;
 
-	(void)state;
-	assert_string_equal(s->call, "recvmsg");
-	assert_int_equal(live_count(&live, EVENT_KIND_PASS, pid), 1);
+	while ((s = live_find(&live, EVENT_KIND_PASS, pid, &from)) != NULL)
+		if (strcmp(s->call, call) == 0)
+			return s;
+	fail_msg("nothing passed by %s", call);
+	return NULL;
+}
+
+static size_t count_by_call(pid_t pid, const char *call)
+{
+	const struct seen *s;
+	size_t from = 0, count = 0;
+
+	while ((s = live_find(&live, EVENT_KIND_PASS, pid, &from)) != NULL)
+		count += strcmp(s->call, call) == 0;
+	return count;
+}
+
+static void three_passed(const struct seen *s, pid_t pid)
+{
+	const struct seen *pipe;
+	size_t from = 0;
+
+	(void)live_expect(&live, EVENT_KIND_PIPE, pid, &from);
+	pipe = live_expect(&live, EVENT_KIND_PIPE, pid, &from);
 	assert_int_equal(s->event.endpoint_count, 3);
 	assert_int_equal(s->detail.args[1], 3);
-	(void)live_find(&live, EVENT_KIND_PIPE, pid, &from);
-	pipe = live_find(&live, EVENT_KIND_PIPE, pid, &from);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_PIPE);
 	assert_int_equal(s->endpoints[0].id, pipe->endpoints[1].id);
 	assert_int_equal(s->endpoints[0].mode, ENDPOINT_WRITE);
@@ -79,6 +97,34 @@ static void what_arrives_over_a_unix_socket_is_told(void **state)
 	assert_int_equal(s->endpoints[1].kind, ENDPOINT_KIND_UDP);
 	assert_int_equal(s->endpoints[2].kind, ENDPOINT_KIND_NONE);
 	assert_string_equal(s->path, "/etc/passwd");
+}
+
+static void what_arrives_over_a_unix_socket_is_told(void **state)
+{
+	pid_t pid = live_run(&live, pass_three, NULL);
+	const struct seen *s = by_call(pid, "recvmsg");
+
+	(void)state;
+	assert_int_equal(count_by_call(pid, "recvmsg"), 1);
+	three_passed(s, pid);
+}
+
+static void what_is_sent_is_told_and_fits_what_arrives(void **state)
+{
+	pid_t pid = live_run(&live, pass_three, NULL);
+	const struct seen *sent = by_call(pid, "sendmsg"), *got = by_call(pid, "recvmsg");
+	const struct seen *pair = live_expect(&live, EVENT_KIND_PIPE, pid, NULL);
+
+	(void)state;
+	assert_int_equal(count_by_call(pid, "sendmsg"), 1);
+	three_passed(sent, pid);
+	assert_int_equal(sent->event.result, 1);
+	/* Over one pair of sockets. */
+	assert_int_equal(sent->detail.args[2], pair->endpoints[0].id);
+	assert_int_equal(sent->detail.args[3], pair->endpoints[1].id);
+	assert_int_equal(sent->detail.args[2], got->detail.args[3]);
+	assert_int_equal(sent->detail.args[3], got->detail.args[2]);
+	assert_int_equal(sent->endpoints[0].id, got->endpoints[0].id);
 }
 
 static int pass_many(void *arg)
@@ -96,7 +142,7 @@ static int pass_many(void *arg)
 static void more_than_fit_are_counted_and_marked(void **state)
 {
 	pid_t pid = live_run(&live, pass_many, NULL);
-	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
+	const struct seen *s = by_call(pid, "recvmsg");
 
 	(void)state;
 	assert_int_equal(s->event.endpoint_count, EVENT_ENDPOINTS_MAX);
@@ -127,7 +173,63 @@ static void what_does_not_arrive_is_not_told(void **state)
 
 	(void)state;
 	assert_int_equal(live_count(&live, EVENT_KIND_PIPE, pid), 1);
-	assert_int_equal(live_count(&live, EVENT_KIND_PASS, pid), 0);
+	assert_int_equal(count_by_call(pid, "recvmsg"), 0);
+}
+
+/* Nobody may listen, descriptors may not exist, and memory may hold anything. */
+static int send_in_vain(void *arg)
+{
+	int pair[2], bad = 1000;
+
+	(void)arg;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || send_fds(pair[0], &bad, 1) == 0 || errno != EBADF)
+		return 1;
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)close(pair[1]);
+	return send_fds(pair[0], pair, 1) == 0 || errno != EPIPE;
+}
+
+static void what_cannot_be_sent_is_told_with_its_reason(void **state)
+{
+	pid_t pid = live_run(&live, send_in_vain, NULL);
+	const struct seen *s = by_call(pid, "sendmsg");
+
+	(void)state;
+	assert_int_equal(count_by_call(pid, "sendmsg"), 1); /* no descriptor, nothing to tell */
+	assert_int_equal(s->event.result, -EPIPE);
+	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_UNIX);
+}
+
+static int send_a_vector(void *arg)
+{
+	char control[2][CMSG_SPACE(sizeof(int))] = {{0}}, byte = 'x';
+	struct iovec part = {&byte, 1};
+	struct mmsghdr messages[2] = {0};
+	int pair[2];
+
+	(void)arg;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+		return 1;
+	for (int i = 0; i < 2; i++) {
+		struct msghdr *h = &messages[i].msg_hdr;
+
+		*h = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1, .msg_control = control[i],
+				     .msg_controllen = sizeof(control[i])};
+		*CMSG_FIRSTHDR(h) = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(h)), &pair[i], sizeof(int));
+	}
+	return sendmmsg(pair[0], messages, 2, 0) != 2;
+}
+
+static void of_a_vector_the_first_is_told(void **state)
+{
+	pid_t pid = live_run(&live, send_a_vector, NULL);
+	const struct seen *s = by_call(pid, "sendmmsg");
+
+	(void)state;
+	assert_int_equal(count_by_call(pid, "sendmmsg"), 1);
+	assert_int_equal(s->event.endpoint_count, 1);
+	assert_int_equal(s->endpoints[0].id, s->detail.args[2]); /* itself */
 }
 
 #ifdef __x86_64__
@@ -152,10 +254,9 @@ static int receive_32_bit(void *arg)
 static void control_messages_of_32_bit_code_are_read_in_their_layout(void **state)
 {
 	pid_t pid = live_run(&live, receive_32_bit, NULL);
-	const struct seen *s = live_expect(&live, EVENT_KIND_PASS, pid, NULL);
+	const struct seen *s = by_call(pid, "socketcall");
 
 	(void)state;
-	assert_string_equal(s->call, "socketcall");
 	assert_int_equal(s->event.endpoint_count, 2);
 	assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_PIPE);
 	assert_int_equal(s->endpoints[0].mode, ENDPOINT_READ);
@@ -167,7 +268,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LIVE_TEST(what_does_not_arrive_is_not_told),
+		LIVE_TEST(what_cannot_be_sent_is_told_with_its_reason),
 		LIVE_TEST(what_arrives_over_a_unix_socket_is_told),
+		LIVE_TEST(what_is_sent_is_told_and_fits_what_arrives),
+		LIVE_TEST(of_a_vector_the_first_is_told),
 		LIVE_TEST(more_than_fit_are_counted_and_marked),
 #ifdef __x86_64__
 		LIVE_TEST(control_messages_of_32_bit_code_are_read_in_their_layout),

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -121,6 +123,41 @@ static void a_new_name_is_told_and_what_gives_up_or_hides(void **state)
 	assert_null(live_find(&live, EVENT_KIND_PRCTL, pid, &from));
 }
 
+/* What only asks is not told. */
+static int confine_oneself(void *arg)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {1, &allow};
+	uint32_t action = SECCOMP_RET_ALLOW;
+
+	(void)arg;
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0xffff, &program) == 0 || errno != EINVAL)
+		return 1;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_LOG, &program) < 0 ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0;
+}
+
+static void both_ways_to_confine_oneself_are_told_alike(void **state)
+{
+	pid_t pid = live_run(&live, confine_oneself, NULL);
+	size_t from = 0;
+	const struct seen *refused = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *filter = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+	const struct seen *older = live_expect(&live, EVENT_KIND_PRCTL, pid, &from);
+
+	(void)state;
+	assert_int_equal(live_count(&live, EVENT_KIND_PRCTL, pid), 3);
+	assert_int_equal(refused->event.result, -EINVAL);
+	assert_string_equal(filter->call, "seccomp");
+	assert_int_equal(filter->detail.args[0], PR_SET_SECCOMP);
+	assert_int_equal(filter->detail.args[1], SECCOMP_MODE_FILTER);
+	assert_int_equal(filter->detail.args[3], SECCOMP_FILTER_FLAG_LOG);
+	assert_string_equal(older->call, "prctl");
+	assert_int_equal(older->detail.args[0], PR_SET_SECCOMP);
+	assert_int_equal(older->detail.args[1], SECCOMP_MODE_FILTER);
+}
+
 #ifdef __x86_64__
 /* setuid of i386 takes 16 bits, setuid32 all. */
 static int become_another_by_32_bit_call(void *arg)
@@ -148,6 +185,7 @@ int main(void)
 		LIVE_TEST(each_call_tells_its_arguments_and_all_ids_afterwards),
 		LIVE_TEST(capabilities_are_told_and_those_that_outlive_an_exec),
 		LIVE_TEST(a_new_name_is_told_and_what_gives_up_or_hides),
+		LIVE_TEST(both_ways_to_confine_oneself_are_told_alike),
 #ifdef __x86_64__
 		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
