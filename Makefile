@@ -17,8 +17,8 @@
 # Variables: CC=gcc|clang, V=1 shows commands, SANITIZE=address,undefined or thread builds below
 # build/san-… instead, ARCH=arm64 below build/arm64.
 #
-# How it fits together: proto/*.proto → build/gen/*.pb-c.[ch] (protoc-c); bpf/*.bpf.c → objects
-# (clang -target bpf) → one skeleton header (bpftool); every .c file of common/, node-agent/,
+# How it fits together: proto/*.proto → build/gen/*.pb-c.[ch] (protoc-c); bpf/*.bpf.c → bitcode → one
+# object (clang -target bpf) → skeleton header (bpftool); every .c file of common/, node-agent/,
 # collector/ and tools/nightjar/ → an object → three programs in build/bin/. Unit tests link all
 # objects but the main.c files.
 
@@ -52,7 +52,7 @@ PB_H = $(PB_C:.c=.h) $(CRI_C:.c=.h)
 # What the agent asks of a container runtime: not ours, so not in what reflection serves.
 CRI_C := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(wildcard proto/cri/*/*/*.proto))
 PROTO_SET := $(GEN)/descriptors.h
-BPF_OBJ := $(patsubst bpf/%.bpf.c,$(ARCH_DIR)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+BPF_OBJ := $(patsubst bpf/%.bpf.c,$(ARCH_DIR)/bpf/%.bpf.bc,$(wildcard bpf/*.bpf.c))
 SKELETON := $(ARCH_DIR)/gen/nightjar.skel.h
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1))))
@@ -143,14 +143,18 @@ $(PROTO_SET): $(PROTO)
 	$(Q){ echo 'static const unsigned char descriptor_set[] = {'; \
 		od -An -v -tx1 $(GEN)/descriptors.bin | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
 
-$(ARCH_DIR)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+$(ARCH_DIR)/bpf/%.bpf.bc: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
-	$(Q)clang -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -c $< -o $@
+	$(Q)clang -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. \
+		-fno-inline -Xclang -disable-llvm-passes -emit-llvm -c $< -o $@
 
-# Definitions first: the linker loses a map's place when it meets the extern declaration before.
+# Linked by LLVM before it optimizes: libbpf's linker, before 1.3, fails at kernel functions that two files
+# call. Nothing is inlined but what says so, since a function of its own is proved once.
 $(SKELETON): $(BPF_OBJ)
 	@mkdir -p $(@D)
-	$(Q)bpftool gen object $(ARCH_DIR)/bpf/nightjar.o $(filter %/maps.bpf.o,$^) $(filter-out %/maps.bpf.o,$^)
+	$(Q)llvm-link $^ -o $(ARCH_DIR)/bpf/nightjar.bc
+	$(Q)clang -target bpf -O2 -g -c $(ARCH_DIR)/bpf/nightjar.bc -o $(ARCH_DIR)/bpf/nightjar.o
+	$(Q)llvm-strip -g $(ARCH_DIR)/bpf/nightjar.o
 	$(Q)bpftool gen skeleton $(ARCH_DIR)/bpf/nightjar.o name nightjar_bpf > $@
 
 # ---- objects and programs ---------------------------------------------------------------------

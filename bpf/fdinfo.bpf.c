@@ -10,39 +10,39 @@ static __always_inline __u16 at_most_u16(__u32 n)
 
 static __always_inline void fill_pipe(struct inode *inode, struct nj_endpoint *ep)
 {
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
-	struct pipe_inode_info *pipe = BPF_CORE_READ(inode, i_pipe);
+	struct super_block *sb = kernel_read(inode, i_sb);
+	struct pipe_inode_info *pipe = kernel_read(inode, i_pipe);
 
-	ep->id = BPF_CORE_READ(inode, i_ino);
-	ep->readers = at_most_u16(BPF_CORE_READ(pipe, readers));
-	ep->writers = at_most_u16(BPF_CORE_READ(pipe, writers));
-	if (BPF_CORE_READ(sb, s_magic) == PIPEFS_MAGIC) {
+	ep->id = kernel_read(inode, i_ino);
+	ep->readers = at_most_u16(kernel_read(pipe, readers));
+	ep->writers = at_most_u16(kernel_read(pipe, writers));
+	if (kernel_read(sb, s_magic) == PIPEFS_MAGIC) {
 		ep->kind = NJ_EP_PIPE;
-		ep->id2 = BPF_CORE_READ(inode, i_generation);
+		ep->id2 = kernel_read(inode, i_generation);
 		return;
 	}
 	ep->kind = NJ_EP_FIFO;
-	ep->id2 = BPF_CORE_READ(sb, s_dev);
+	ep->id2 = kernel_read(sb, s_dev);
 }
 
 static __always_inline void fill_unix(struct sock *sk, struct inode *inode, struct nj_endpoint *ep)
 {
 	struct unix_sock *peer_holder = (struct unix_sock *)sk;
-	struct sock *peer = BPF_CORE_READ(peer_holder, peer);
+	struct sock *peer = kernel_read(peer_holder, peer);
 
 	ep->kind = NJ_EP_UNIX;
 	ep->family = AF_UNIX;
-	ep->id = BPF_CORE_READ(inode, i_ino);
+	ep->id = kernel_read(inode, i_ino);
 	if (peer)
-		ep->id2 = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
+		ep->id2 = kernel_read(peer, sk_socket, file, f_inode, i_ino);
 }
 
 static __always_inline void fill_socket(struct file *file, struct inode *inode, struct nj_endpoint *ep)
 {
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	struct sock *sk = BPF_CORE_READ(socket, sk);
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	struct socket *socket = kernel_read(file, private_data);
+	struct sock *sk = kernel_read(socket, sk);
+	__u16 family = kernel_read(sk, __sk_common.skc_family);
+	__u16 protocol = kernel_read(sk, sk_protocol);
 
 	/* A file of the tree that a UNIX socket is bound to, opened as a path. */
 	if (!sk)
@@ -50,7 +50,7 @@ static __always_inline void fill_socket(struct file *file, struct inode *inode, 
 	ep->kind = NJ_EP_SOCKET_OTHER;
 	ep->family = (__u8)family;
 	ep->protocol = protocol;
-	ep->id = BPF_CORE_READ(inode, i_ino);
+	ep->id = kernel_read(inode, i_ino);
 	if (family == AF_UNIX) {
 		fill_unix(sk, inode, ep);
 		return;
@@ -63,34 +63,34 @@ static __always_inline void fill_socket(struct file *file, struct inode *inode, 
 	else if (protocol == IPPROTO_UDP)
 		ep->kind = NJ_EP_UDP;
 	if (ep->kind != NJ_EP_TCP || ep->id == 0)
-		ep->id = (1ULL << 63) | BPF_CORE_READ(inode, i_ino);
+		ep->id = (1ULL << 63) | kernel_read(inode, i_ino);
 }
 
 /* A pseudo terminal is named by its index on its devpts, which the slave's dentry belongs to:
  * every container has a devpts of its own. */
 static __always_inline void fill_tty(struct file *file, struct nj_endpoint *ep)
 {
-	struct tty_file_private *holder = BPF_CORE_READ(file, private_data);
-	struct tty_struct *tty = BPF_CORE_READ(holder, tty);
-	int major = BPF_CORE_READ(tty, driver, major);
+	struct tty_file_private *holder = kernel_read(file, private_data);
+	struct tty_struct *tty = kernel_read(holder, tty);
+	int major = kernel_read(tty, driver, major);
 	struct dentry *dentry;
 
 	if (major >= PTY_SLAVE_MAJOR && major < PTY_SLAVE_MAJOR + PTY_MAJORS) {
 		ep->kind = NJ_EP_PTY_SLAVE;
-		dentry = BPF_CORE_READ(tty, driver_data);
+		dentry = kernel_read(tty, driver_data);
 	} else if (major >= PTY_MASTER_MAJOR && major < PTY_MASTER_MAJOR + PTY_MAJORS) {
 		ep->kind = NJ_EP_PTY_MASTER;
-		dentry = BPF_CORE_READ(tty, link, driver_data);
+		dentry = kernel_read(tty, link, driver_data);
 	} else {
 		return;
 	}
-	ep->id = (__u64)BPF_CORE_READ(tty, index);
-	ep->id2 = BPF_CORE_READ(dentry, d_sb, s_dev);
+	ep->id = (__u64)kernel_read(tty, index);
+	ep->id2 = kernel_read(dentry, d_sb, s_dev);
 }
 
 static __always_inline bool may_be_pty(struct inode *inode)
 {
-	__u32 major = BPF_CORE_READ(inode, i_rdev) >> 20;
+	__u32 major = kernel_read(inode, i_rdev) >> 20;
 
 	return major == TTY_MAJOR_AUX || (major >= PTY_SLAVE_MAJOR && major < PTY_SLAVE_MAJOR + PTY_MAJORS);
 }
@@ -98,8 +98,8 @@ static __always_inline bool may_be_pty(struct inode *inode)
 int fdinfo_endpoint(__u64 file_address, int fd, __u32 slot, __u32 row)
 {
 	struct file *file = (void *)file_address;
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	__u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	struct inode *inode = kernel_read(file, f_inode);
+	__u32 type = kernel_read(inode, i_mode) & S_IFMT;
 	struct scratch *s = emit_scratch(row);
 	struct nj_endpoint *ep;
 
@@ -115,16 +115,16 @@ int fdinfo_endpoint(__u64 file_address, int fd, __u32 slot, __u32 row)
 	else if (type == S_IFCHR && may_be_pty(inode))
 		fill_tty(file, ep);
 	if (ep->kind != NJ_EP_NONE)
-		ep->mode = (__u8)(BPF_CORE_READ(file, f_mode) & (NJ_EP_READ | NJ_EP_WRITE));
+		ep->mode = (__u8)(kernel_read(file, f_mode) & (NJ_EP_READ | NJ_EP_WRITE));
 	return ep->kind;
 }
 
 int fdinfo_endpoints(__u64 files_address, __u32 row)
 {
 	const struct files_struct *files = (void *)files_address;
-	struct fdtable *table = BPF_CORE_READ(files, fdt);
-	unsigned long *bitmap = BPF_CORE_READ(table, open_fds);
-	struct file **slots = BPF_CORE_READ(table, fd);
+	struct fdtable *table = kernel_read(files, fdt);
+	unsigned long *bitmap = kernel_read(table, open_fds);
+	struct file **slots = kernel_read(table, fd);
 	struct scratch *s = emit_scratch(row);
 	__u64 open = 0;
 	int fd;

@@ -52,7 +52,7 @@ static __always_inline bool opened_again(struct scratch *s, struct file *file, _
 {
 	struct nj_key *key = novelty_key(s, NJ_CLASS_FILE, NJ_KIND_OPEN);
 
-	novelty_add_inode(key, BPF_CORE_READ(file, f_inode));
+	novelty_add_inode(key, kernel_read(file, f_inode));
 	key->flags = flags;
 	key->raw_hash = novelty_hash_raw(raw_len);
 	return novelty_repeat();
@@ -105,12 +105,12 @@ static __always_inline int follow(const struct opening *o)
  * argument for another name. */
 static __noinline bool is_raced(const struct opening *o, struct file *file)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct dentry *dentry = kernel_read(file, f_path.dentry);
 	const struct task_struct *task = bpf_get_current_task_btf();
 	struct files_struct *files = task->files;
 	int outcome;
 
-	if (BPF_CORE_READ(files, count.counter) < 2 || !o->raw || o->flags & O_TMPFILE_ONLY)
+	if (kernel_read(files, count.counter) < 2 || !o->raw || o->flags & O_TMPFILE_ONLY)
 		return false;
 	outcome = follow(o);
 	if (outcome == WALK_FOUND)
@@ -160,9 +160,9 @@ static __always_inline int opened(struct scratch *s, const struct opening *o)
 	if (!file)
 		return open_failed(s, o);
 	kind = fdinfo_endpoint((__u64)file, (int)o->result, ENDPOINT_SLOT, SCRATCH_HOOK);
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	name = BPF_CORE_READ(dentry, d_name.name);
-	name_len = BPF_CORE_READ(dentry, d_name.len);
+	dentry = kernel_read(file, f_path.dentry);
+	name = kernel_read(dentry, d_name.name);
+	name_len = kernel_read(dentry, d_name.len);
 	if (kind == NJ_EP_NONE && !may_be_wanted(name, name_len, o))
 		return 0;
 	len = read_raw(s, o->raw);
@@ -175,7 +175,7 @@ static __always_inline int opened(struct scratch *s, const struct opening *o)
 	act = begin_open(s, o, len);
 	act_add_scratch(NJ_PART_PATH, NJ_PATH_MAX - (resolved & (2 * NJ_PATH_MAX - 1)),
 			resolved & (2 * NJ_PATH_MAX - 1), resolved & PATH_CUT);
-	act_add_inode((__u64)BPF_CORE_READ(file, f_inode));
+	act_add_inode((__u64)kernel_read(file, f_inode));
 	if (kind != NJ_EP_NONE)
 		act_add_endpoint(ENDPOINT_SLOT);
 	act->marks |= is_raced(o, file) ? NJ_MARK_RACED : 0;

@@ -20,6 +20,7 @@ struct walk_map walks SEC(".maps");
 
 const volatile __u32 ring_count = 1;
 const volatile bool use_v1_cgroup = false;
+const volatile bool has_rdonly_cast = false;
 const volatile __u32 windows_per_cpu = 1;
 const volatile __u64 novelty_seed = 0;
 

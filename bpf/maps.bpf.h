@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf/calls.h"
-#include "bpf/kernel_types.h"
+#include "bpf/read.bpf.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>

@@ -38,9 +38,9 @@ static __always_inline struct nj_key *novelty_key(struct scratch *s, __u32 class
 
 static __always_inline void novelty_add_inode(struct nj_key *key, const struct inode *inode)
 {
-	key->inode = BPF_CORE_READ(inode, i_ino);
-	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	key->generation = BPF_CORE_READ(inode, i_generation);
+	key->inode = kernel_read(inode, i_ino);
+	key->device = kernel_read(inode, i_sb, s_dev);
+	key->generation = kernel_read(inode, i_generation);
 }
 
 /* The other side of a socket, and the socket itself. */

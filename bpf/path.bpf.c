@@ -15,7 +15,7 @@ struct walk {
 static __always_inline void enter_mount(struct walk *w, struct vfsmount *vfsmount)
 {
 	w->vfsmount = vfsmount;
-	w->top = BPF_CORE_READ(vfsmount, mnt_root);
+	w->top = kernel_read(vfsmount, mnt_root);
 }
 
 static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
@@ -27,11 +27,11 @@ static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
 static __always_inline bool cross_mount(struct walk *w)
 {
 	struct mount *mount = mount_of(w->vfsmount);
-	struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+	struct mount *parent = kernel_read(mount, mnt_parent);
 
 	if (parent == mount || !parent)
 		return false;
-	w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+	w->dentry = kernel_read(mount, mnt_mountpoint);
 	enter_mount(w, (void *)parent + bpf_core_field_offset(struct mount, mnt));
 	return true;
 }
@@ -40,14 +40,14 @@ static __always_inline bool cross_mount(struct walk *w)
 static __always_inline bool prepend_name(struct scratch *s, struct walk *w)
 {
 	struct dentry *dentry = w->dentry;
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-	__u32 len = BPF_CORE_READ(dentry, d_name.len);
+	const unsigned char *name = kernel_read(dentry, d_name.name);
+	__u32 len = kernel_read(dentry, d_name.len);
 	__u32 start = s->mark;
 
 	if (len > COMPONENT_MAX || start < len + 1)
 		return false;
 	start -= len;
-	bpf_probe_read_kernel(s->path + (start & (NJ_PATH_MAX - 1)), len & COMPONENT_MAX, name);
+	bpf_probe_read_kernel(s->path + (start & (NJ_PATH_MAX - 1)), bounded(len, COMPONENT_MAX), name);
 	start--;
 	s->path[start & (NJ_PATH_MAX - 1)] = '/';
 	s->mark = start;
@@ -84,7 +84,7 @@ int path_resolve(__u64 dentry, __u64 vfsmount, __u64 root_dentry, __u64 root_vfs
 			break;
 		/* A dentry without a parent that is no mount's root: a memfd, or a file that is
 		 * no longer reachable. Its name is all there is. */
-		parent = BPF_CORE_READ(here, d_parent);
+		parent = kernel_read(here, d_parent);
 		if (parent == here || !parent) {
 			cut = 0;
 			break;

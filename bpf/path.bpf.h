@@ -13,23 +13,23 @@ int path_resolve(__u64 dentry, __u64 vfsmount, __u64 root_dentry, __u64 root_vfs
 
 static __always_inline int path_of(const struct path *path, const struct fs_struct *fs, __u32 row)
 {
-	return path_resolve((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt),
-			    (__u64)BPF_CORE_READ(fs, root.dentry), (__u64)BPF_CORE_READ(fs, root.mnt), row);
+	return path_resolve((__u64)kernel_read(path, dentry), (__u64)kernel_read(path, mnt),
+			    (__u64)kernel_read(fs, root.dentry), (__u64)kernel_read(fs, root.mnt), row);
 }
 
 static __always_inline void path_inode_info(const struct inode *inode, struct nj_file *ret_file)
 {
-	ret_file->inode = BPF_CORE_READ(inode, i_ino);
-	ret_file->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	ret_file->generation = BPF_CORE_READ(inode, i_generation);
-	ret_file->mode = BPF_CORE_READ(inode, i_mode);
-	ret_file->uid = BPF_CORE_READ(inode, i_uid.val);
-	ret_file->nlink = BPF_CORE_READ(inode, i_nlink);
+	ret_file->inode = kernel_read(inode, i_ino);
+	ret_file->device = kernel_read(inode, i_sb, s_dev);
+	ret_file->generation = kernel_read(inode, i_generation);
+	ret_file->mode = kernel_read(inode, i_mode);
+	ret_file->uid = kernel_read(inode, i_uid.val);
+	ret_file->nlink = kernel_read(inode, i_nlink);
 }
 
 static __always_inline void path_file_info(const struct file *file, struct nj_file *ret_file)
 {
-	path_inode_info(BPF_CORE_READ(file, f_inode), ret_file);
+	path_inode_info(kernel_read(file, f_inode), ret_file);
 }
 
 /* Appends len (at most max, less than SCRATCH_LAST) bytes of kernel memory to the record's variable

@@ -24,10 +24,10 @@ static __always_inline void task_v1_cgroup(const struct css_set *set, __u64 *ret
 
 	if (index >= 16)
 		return;
-	v1 = BPF_CORE_READ(set, subsys[index], cgroup);
-	*ret_hierarchy = (__u32)BPF_CORE_READ(v1, root, hierarchy_id);
+	v1 = kernel_read(set, subsys[index], cgroup);
+	*ret_hierarchy = (__u32)kernel_read(v1, root, hierarchy_id);
 	if (*ret_hierarchy)
-		*ret_id = BPF_CORE_READ(v1, kn, id);
+		*ret_id = kernel_read(v1, kn, id);
 }
 
 /* The v2 id says which container a task is in, unless every task sits in v2's root because the
@@ -45,7 +45,7 @@ static __always_inline void task_cgroup(const struct task_struct *task, __u64 *r
 /* The same of a task that is only an address to the verifier. */
 static __always_inline void task_css_cgroup(const struct css_set *set, __u64 *ret_id, __u32 *ret_hierarchy)
 {
-	*ret_id = BPF_CORE_READ(set, dfl_cgrp, kn, id);
+	*ret_id = kernel_read(set, dfl_cgrp, kn, id);
 	*ret_hierarchy = 0;
 	if (use_v1_cgroup && *ret_id == CGROUP_V2_ROOT)
 		task_v1_cgroup(set, ret_id, ret_hierarchy);
@@ -78,9 +78,9 @@ static __always_inline void task_creds(const struct task_struct *task, struct nj
 
 static __always_inline __u32 task_session(const struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]);
+	struct pid *pid = kernel_read(task, signal, pids[PIDTYPE_SID]);
 
-	return pid ? (__u32)BPF_CORE_READ(pid, numbers[0].nr) : 0;
+	return pid ? (__u32)kernel_read(pid, numbers[0].nr) : 0;
 }
 
 static __always_inline void task_upid(const struct pid *pid, __u32 level, struct upid *ret_upid)
@@ -96,15 +96,15 @@ static __always_inline void task_upid(const struct pid *pid, __u32 level, struct
 static __always_inline void task_numbers(const struct task_struct *task, __u32 *ret_pgid, __u32 *ret_vpid,
 					 __u32 *ret_vpgid)
 {
-	const struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
-	const struct pid *group = BPF_CORE_READ(task, signal, pids[PIDTYPE_PGID]);
-	__u32 level = BPF_CORE_READ(pid, level);
+	const struct pid *pid = kernel_read(task, signal, pids[PIDTYPE_TGID]);
+	const struct pid *group = kernel_read(task, signal, pids[PIDTYPE_PGID]);
+	__u32 level = kernel_read(pid, level);
 	struct upid own = {0}, leader = {0};
 
 	task_upid(pid, level, &own);
-	if (BPF_CORE_READ(group, level) >= level)
+	if (kernel_read(group, level) >= level)
 		task_upid(group, level, &leader);
-	*ret_pgid = (__u32)BPF_CORE_READ(group, numbers[0].nr);
+	*ret_pgid = (__u32)kernel_read(group, numbers[0].nr);
 	*ret_vpid = (__u32)own.nr;
 	*ret_vpgid = leader.ns == own.ns ? (__u32)leader.nr : 0;
 }
@@ -129,10 +129,10 @@ static __always_inline void task_namespaces(const struct task_struct *task, stru
 /* Device number of the controlling terminal, in the kernel's encoding; 0 none. */
 static __always_inline __u32 task_tty(const struct task_struct *task)
 {
-	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+	struct tty_struct *tty = kernel_read(task, signal, tty);
 
 	if (!tty)
 		return 0;
-	return ((__u32)BPF_CORE_READ(tty, driver, major) << 20) |
-	       (__u32)(BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index));
+	return ((__u32)kernel_read(tty, driver, major) << 20) |
+	       (__u32)(kernel_read(tty, driver, minor_start) + kernel_read(tty, index));
 }

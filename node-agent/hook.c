@@ -43,12 +43,21 @@ struct bpf_link *hook_attach(const struct bpf_program *program)
 	return link;
 }
 
-/* Renamed in 6.2. */
-const char *hook_of_submission(void)
+static bool has_type(const struct btf *btf, const char *name, uint32_t kind)
+{
+	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
+}
+
+struct hook_kernel hook_of_kernel(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF) > 0;
+	struct hook_kernel kernel = {
+		.submission = has_type(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF)
+				      ? "io_uring_submit_req"
+				      : "io_uring_submit_sqe",
+		.has_rdonly_cast = has_type(btf, "bpf_rdonly_cast", BTF_KIND_FUNC),
+	};
 
 	btf__free(btf);
-	return has ? "io_uring_submit_req" : "io_uring_submit_sqe";
+	return kernel;
 }

@@ -9,5 +9,9 @@
 bool hook_stays(const struct bpf_program *program);
 /* NULL with errno. */
 struct bpf_link *hook_attach(const struct bpf_program *program);
-/* The tracepoint of io_uring's submission on this kernel. */
-const char *hook_of_submission(void);
+/* What differs between kernels and can be seen in their types. */
+struct hook_kernel {
+	const char *submission; /* io_uring's tracepoint, renamed in 6.2 */
+	bool has_rdonly_cast;	/* bpf/read.bpf.h; since 6.2 */
+};
+struct hook_kernel hook_of_kernel(void);

@@ -138,13 +138,14 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, enum pr
 		if (chosen & (1ULL << i) && program_of(skel, i) && provider_uses(kind, programs[i].name))
 			(void)bpf_program__set_autoload(program_of(skel, i), true);
 	provider_prepare(kind, skel->obj);
-	(void)bpf_program__set_attach_target(skel->progs.uring_submit, 0, config->submit_hook);
+	(void)bpf_program__set_attach_target(skel->progs.uring_submit, 0, config->kernel.submission);
 	if (config->refused)
 		(void)bpf_program__set_attach_target(
 			bpf_object__find_program_by_name(skel->obj, config->refused), 0, "rcu_utilization");
 	(void)bpf_map__set_max_entries(skel->maps.rings, config->cpu_rings + 1);
 	skel->rodata->ring_count = config->cpu_rings;
 	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;
+	skel->rodata->has_rdonly_cast = config->kernel.has_rdonly_cast;
 	(void)bpf_map__set_max_entries(skel->maps.windows, config->windows_per_cpu * config->cpus);
 	skel->rodata->windows_per_cpu = config->windows_per_cpu;
 	skel->rodata->novelty_seed = config->seed;
@@ -314,7 +315,7 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 		return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
 	p->wanted = UINT64_MAX;
 	before = libbpf_set_print(quiet);
-	here.submit_hook = hook_of_submission();
+	here.kernel = hook_of_kernel();
 	r = load(p, &here, e);
 	(void)libbpf_set_print(before);
 	if (r == 0)

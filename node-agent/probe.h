@@ -5,6 +5,7 @@
 #include "bpf/abi.h"
 #include "common/buf.h"
 #include "node-agent/capture.h"
+#include "node-agent/hook.h"
 #include "node-agent/policy_maps.h"
 #include "node-agent/provider.h"
 
@@ -19,7 +20,7 @@ struct probe_config {
 	uint32_t windows_per_cpu; /* slots in which repeats are counted, a power of two */
 	uint64_t seed;		  /* of their hashes: not to be guessed */
 	enum provider_kind provider; /* of system calls */
-	const char *submit_hook; /* of io_uring; set by probe_new */
+	struct hook_kernel kernel; /* set by probe_new */
 	const char *refused; /* tests: this program gets a hook it was not written for; NULL: none */
 };
 
