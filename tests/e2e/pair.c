@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -333,19 +334,76 @@ int pair_signal(struct pair *p, enum pair_program which, int signal)
 
 /* ---- what is reported ---- */
 
-size_t pair_count_alerts(struct pair *p, const struct run *run, const char *rule)
+typedef bool (*alert_fn)(void *ctx, json_t *alert);
+
+/* All that are written, until one is wanted: a new reference to it, or NULL. */
+static json_t *each_alert(const struct pair *p, alert_fn wants, void *ctx)
 {
 	_cleanup_(freep) char *text = read_text(p->alerts_path);
-	size_t count = 0;
 
 	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
 		json_t *alert = json_loadb(line, (size_t)(end - line), 0, NULL);
-		const char *its_rule = json_string_value(json_object_get(alert, "rule"));
 
-		count += its_rule && strcmp(its_rule, rule) == 0 && (!run || run_owns_alert(run, alert));
+		if (wants(ctx, alert))
+			return alert;
 		json_decref(alert);
 	}
-	return count;
+	return NULL;
+}
+
+static bool is_of_rule(void *rule, json_t *alert)
+{
+	const char *its_rule = json_string_value(json_object_get(alert, "rule"));
+
+	return its_rule && strcmp(its_rule, rule) == 0;
+}
+
+struct counting {
+	const char *rule;
+	const struct run *run;
+	size_t count;
+};
+
+static bool count_alert(void *ctx, json_t *alert)
+{
+	struct counting *c = ctx;
+
+	c->count += is_of_rule((void *)(uintptr_t)c->rule, alert) && (!c->run || run_owns_alert(c->run, alert));
+	return false;
+}
+
+size_t pair_count_alerts(struct pair *p, const struct run *run, const char *rule)
+{
+	struct counting c = {rule, run, 0};
+
+	(void)each_alert(p, count_alert, &c);
+	return c.count;
+}
+
+json_t *pair_alert(struct pair *p, const char *rule)
+{
+	return each_alert(p, is_of_rule, (void *)(uintptr_t)rule);
+}
+
+/* Each thread's /proc line: time on a CPU, time in wait for one, turns. */
+uint64_t pair_cpu_wait_ns(const struct pair *p, enum pair_program which)
+{
+	char path[64];
+	uint64_t sum = 0;
+	glob_t threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/*/schedstat", (int)p->programs[which].pid);
+	if (glob(path, 0, NULL, &threads) != 0)
+		return 0;
+	for (size_t i = 0; i < threads.gl_pathc; i++) {
+		_cleanup_(freep) char *text = read_text(threads.gl_pathv[i]);
+		unsigned long long waited = 0;
+
+		(void)sscanf(text, "%*u %llu", &waited);
+		sum += waited;
+	}
+	globfree(&threads);
+	return sum;
 }
 
 bool pair_await_alert(struct pair *p, const struct run *run, const char *rule)

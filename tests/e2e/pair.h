@@ -34,6 +34,10 @@ int pair_signal(struct pair *p, enum pair_program program, int signal) must_chec
 bool pair_await_alert(struct pair *p, const struct run *run, const char *rule);
 /* All of the rule about the run, whenever written. */
 size_t pair_count_alerts(struct pair *p, const struct run *run, const char *rule);
+/* The first of the rule, a new reference; NULL: none. */
+json_t *pair_alert(struct pair *p, const char *rule);
+/* For how long its threads have been ready to run and had no CPU, all together. */
+uint64_t pair_cpu_wait_ns(const struct pair *p, enum pair_program program);
 /* As dev_metric. */
 int pair_metric(const struct pair *p, const char *name, uint64_t *ret_value) must_check;
 /* Of any start of either; prints it. */

@@ -26,6 +26,8 @@ struct reading {
 	struct wire_decoder *decoder;
 	struct arena *arena;
 	uint64_t next_seq; /* 0: not known yet */
+	recorded_event_fn fn; /* NULL: none */
+	void *ctx;
 	struct recorded sum;
 };
 
@@ -95,6 +97,7 @@ static void take_loss(struct reading *r, int reason, const char *class, uint64_t
 	fprintf(stderr, "lost after event %" PRIu64 ": %" PRIu64 " of class %s, reason %d\n",
 		r->next_seq ? r->next_seq - 1 : 0, count, class, reason);
 	r->sum.lost += count;
+	r->sum.lost_life += strcmp(class, "process") == 0 ? count : 0;
 }
 
 /* Not a batch: a heartbeat may carry losses too. */
@@ -124,8 +127,11 @@ static int take_message(struct reading *r, struct bytes message)
 		return take_other(r, message);
 	if (status < 0)
 		return status;
-	for (uint32_t i = 0; i < batch.event_count; i++)
+	for (uint32_t i = 0; i < batch.event_count; i++) {
 		take_event(r, &batch.events[i]);
+		if (r->fn)
+			r->fn(r->ctx, &batch.events[i], batch.events[i].time_ns + (uint64_t)batch.head.wall_offset_ns);
+	}
 	for (uint32_t i = 0; i < batch.loss_count; i++)
 		take_loss(r, batch.losses[i].reason, batch.losses[i].class, batch.losses[i].count);
 	return 0;
@@ -172,8 +178,7 @@ static void find_names(struct recorded_run *run)
 		find_name(run->row->decisive[n].exe, run->names[n], sizeof(run->names[n]));
 }
 
-int recorded_read(const char *path, struct recorded_run *runs, size_t count,
-		  struct recorded *ret_recorded, struct err *e)
+static int read_into(struct reading *r, const char *path, struct recorded *ret_recorded, struct err *e)
 {
 	const struct table_config config = {.key_size = sizeof(uint64_t),
 					    .record_size = sizeof(uint64_t),
@@ -182,19 +187,33 @@ int recorded_read(const char *path, struct recorded_run *runs, size_t count,
 	_cleanup_(wire_decoder_freep) struct wire_decoder *decoder =
 		wire_decoder_new(DEFINITIONS_MAX);
 	_cleanup_(arena_freep) struct arena *arena = arena_new(64UL << 20);
-	struct reading r = {.runs = runs,
-			    .count = count,
-			    .lineages = lineages,
-			    .decoder = decoder,
-			    .arena = arena};
 	int status;
 
-	if (!lineages || !decoder || !arena || count > RECORDED_RUNS_MAX)
+	if (!lineages || !decoder || !arena || r->count > RECORDED_RUNS_MAX)
 		return -ENOMEM;
+	r->lineages = lineages;
+	r->decoder = decoder;
+	r->arena = arena;
+	status = take_all(r, path, e);
+	if (status == 0)
+		*ret_recorded = r->sum;
+	return status;
+}
+
+int recorded_read(const char *path, struct recorded_run *runs, size_t count,
+		  struct recorded *ret_recorded, struct err *e)
+{
+	struct reading r = {.runs = runs, .count = count};
+
 	for (size_t i = 0; i < count; i++)
 		find_names(&runs[i]);
-	status = take_all(&r, path, e);
-	if (status == 0)
-		*ret_recorded = r.sum;
-	return status;
+	return read_into(&r, path, ret_recorded, e);
+}
+
+int recorded_walk(const char *path, recorded_event_fn fn, void *ctx, struct recorded *ret_recorded,
+		  struct err *e)
+{
+	struct reading r = {.fn = fn, .ctx = ctx};
+
+	return read_into(&r, path, ret_recorded, e);
 }

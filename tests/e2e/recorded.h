@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "common/event.h"
 #include "tests/e2e/suite.h"
 
 #define RECORDED_RUNS_MAX 64
@@ -18,6 +19,7 @@ struct recorded_run {
 struct recorded {
 	uint64_t events;
 	uint64_t lost; /* as the agent reported it */
+	uint64_t lost_life; /* of it: of class process */
 	uint64_t gaps; /* sequence numbers that are not there */
 };
 
@@ -25,3 +27,8 @@ struct recorded {
  * RECORDED_RUNS_MAX). */
 int recorded_read(const char *path, struct recorded_run *runs, size_t count,
 		  struct recorded *ret_recorded, struct err *e) must_check;
+
+/* Every event, with its time on the wall clock. */
+typedef void (*recorded_event_fn)(void *ctx, const struct event *event, uint64_t wall_ns);
+int recorded_walk(const char *path, recorded_event_fn fn, void *ctx, struct recorded *ret_recorded,
+		  struct err *e) must_check;
