@@ -692,7 +692,7 @@ int capture_probe(struct buf *out, struct err *e)
 	buf_printf(out, "kernel %s\n", caps.release);
 	count = probe_coverages(p, &rows);
 	for (uint32_t i = 0; i < count; i++)
-		buf_printf(out, "%-10s  %-8s  %s%s%s\n", rows[i].class, rows[i].state, rows[i].provider,
+		buf_printf(out, "%-11s  %-8s  %s%s%s\n", rows[i].class, rows[i].state, rows[i].provider,
 			   rows[i].reason[0] ? "  " : "", rows[i].reason);
 	return buf_error(out);
 }

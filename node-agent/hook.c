@@ -1,6 +1,7 @@
 /* See hook.h. */
 #include "node-agent/hook.h"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,4 +61,12 @@ struct hook_kernel hook_of_kernel(void)
 
 	btf__free(btf);
 	return kernel;
+}
+
+uint64_t hook_missed(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
 }

@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What is on a cgroup stays there: to put it back would take CAP_NET_ADMIN, which the agent has given
  * up by then. Unwanted, it costs a packet next to nothing. */
@@ -15,3 +16,5 @@ struct hook_kernel {
 	bool has_rdonly_cast;	/* bpf/read.bpf.h; since 6.2 */
 };
 struct hook_kernel hook_of_kernel(void);
+/* Runs of a program that the kernel left out. */
+uint64_t hook_missed(int fd);

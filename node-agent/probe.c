@@ -221,9 +221,9 @@ static int load(struct probe *p, const struct probe_config *config, struct err *
 	return r;
 }
 
-/* An object for one call more: the maps are those of the first, but for the one that leads to the family,
- * whose programs must be of one kind. Maps stand in the same order in both. */
-static struct bpf_object *open_call(void *ctx, uint32_t family)
+/* The maps are those of the first object, but for the one that leads to the families, whose programs must be of
+ * one kind. Maps stand in the same order in both. */
+static struct bpf_object *open_families(void *ctx)
 {
 	struct probe *p = ctx;
 	size_t size;
@@ -236,13 +236,10 @@ static struct bpf_object *open_call(void *ctx, uint32_t family)
 		return NULL;
 	bpf_object__for_each_program(program, obj)
 		(void)bpf_program__set_autoload(program, false);
-	for (size_t i = 0; i < PROGRAMS; i++) {
-		program = bpf_object__find_program_by_name(obj, programs[i].name);
-		if (program && p->classes[i] &&
-		    (programs[i].use == USE_DISPATCHER ||
-		     (programs[i].use == USE_CALL && programs[i].place == family)))
-			(void)bpf_program__set_autoload(program, true);
-	}
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (programs[i].use == USE_CALL && p->classes[i] && p->refused[i] == 0)
+			(void)bpf_program__set_autoload(
+				bpf_object__find_program_by_name(obj, programs[i].name), true);
 	for (map = bpf_object__next_map(obj, NULL); map && shared; map = bpf_object__next_map(obj, map)) {
 		if (shared != p->skel->maps.call_programs && bpf_map__reuse_fd(map, bpf_map__fd(shared)) < 0) {
 			bpf_object__close(obj);
@@ -325,7 +322,7 @@ int probe_new(const struct probe_config *config, struct probe **ret_probe, struc
 	if (r < 0)
 		return r;
 	if (p->kind != PROVIDER_SYS_EXIT) {
-		p->provider = provider_new(p->kind, p->skel->obj, open_call, p);
+		p->provider = provider_new(p->kind, p->skel->obj, open_families, p);
 		if (!p->provider)
 			return err_set(e, -ENOMEM, "cannot load the BPF programs: out of memory");
 	}
@@ -388,11 +385,22 @@ static bool is_of_calls(size_t i)
 	return programs[i].use == USE_CALL || programs[i].use == USE_DISPATCHER;
 }
 
+/* What is not seen though every program of the class works; "" when nothing is. */
+static const char *caveat_of(const struct probe *p, uint32_t class, bool has_calls)
+{
+	if (has_calls && p->provider && provider_failed(p->provider) & (1ULL << class))
+		return "some of its calls cannot be hooked";
+	if (has_calls && provider_blindness(p->kind)[0])
+		return provider_blindness(p->kind);
+	return p->dcache < 0 && follows_paths(class) ? "paths are as given: no directory cache found" : "";
+}
+
 /* False: no program of this build serves the class. */
 static bool fill_row(const struct probe *p, uint32_t class, struct capture_coverage *ret_row)
 {
 	struct capture_coverage row = {.class = event_class_name(class)};
 	struct verdict v = {0};
+	const char *why;
 
 	for (size_t i = 0; i < PROGRAMS; i++) {
 		int r = p->refused[i];
@@ -409,13 +417,10 @@ static bool fill_row(const struct probe *p, uint32_t class, struct capture_cover
 				       strerror(-r));
 	}
 	row.state = state_of(&v);
-	if (p->dcache < 0 && follows_paths(class) && strcmp(row.state, "full") == 0) {
+	why = strcmp(row.state, "full") == 0 ? caveat_of(p, class, v.calls > 0) : "";
+	if (why[0]) {
 		row.state = "degraded";
-		(void)snprintf(row.reason, sizeof(row.reason), "paths are as given: no directory cache found");
-	}
-	if (v.calls > 0 && provider_blindness(p->kind)[0] && strcmp(row.state, "full") == 0) {
-		row.state = "degraded";
-		(void)snprintf(row.reason, sizeof(row.reason), "%s", provider_blindness(p->kind));
+		(void)snprintf(row.reason, sizeof(row.reason), "%s", why);
 	}
 	*ret_row = row;
 	return v.hooks + v.calls > 0;
@@ -434,8 +439,10 @@ static int set_hook(struct probe *p, size_t i, bool wanted)
 	/* Attached from the start: by the time that it is wanted we may no longer. */
 	wanted = wanted || hook_stays(program_of(p->skel, i));
 	if (programs[i].use == USE_DISPATCHER && p->provider) {
-		p->refused[i] = provider_want(p->provider, p->wanted);
-		return p->refused[i];
+		int r = provider_want(p->provider, p->wanted);
+
+		p->refused[i] = provider_attached(p->provider) == 0 ? r : 0;
+		return r;
 	}
 	if (!wanted) {
 		(void)bpf_link__destroy(p->links[i]);
@@ -540,14 +547,6 @@ struct nj_bell *probe_bell(struct probe *p)
 	return &p->skel->bss->bell;
 }
 
-static uint64_t missed_runs(int fd)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses : 0;
-}
-
 /* The class that a program's missed runs count for. */
 static uint32_t lowest(uint64_t classes)
 {
@@ -559,7 +558,9 @@ void probe_missed(struct probe *p, uint64_t ret_missed[static NJ_CLASS_MAX])
 	memset(ret_missed, 0, NJ_CLASS_MAX * sizeof(uint64_t));
 	for (size_t i = 0; i < PROGRAMS; i++)
 		if ((programs[i].use == USE_HOOK || programs[i].use == USE_DISPATCHER) && p->classes[i])
-			ret_missed[lowest(p->classes[i])] += missed_runs(bpf_program__fd(program_of(p->skel, i)));
+			ret_missed[lowest(p->classes[i])] += hook_missed(bpf_program__fd(program_of(p->skel, i)));
+	if (p->provider)
+		ret_missed[NJ_CLASS_FILE] += provider_missed(p->provider);
 }
 
 static void add_counts(const struct nj_counts *from, struct nj_counts *to)

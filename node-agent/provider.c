@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bpf/calls.h"
+#include "node-agent/hook.h"
 
 #ifdef __aarch64__
 #define NATIVE_PREFIX "__arm64_sys_"
@@ -106,14 +107,38 @@ static const struct {
 	{"clone", {NULL, "ia32_clone"}},
 };
 
+#define GROUPS_MAX 4
+#define FAMILIES   "call_programs" /* map of the object */
+
+/* A hook in place. */
+struct hook {
+	struct bpf_link *link; /* of PER_CALL */
+	int link_fd, program;  /* of FUNCTION, or -1 */
+};
+
+/* In the kernel's types; id 0: the call has none of its own. */
+struct function {
+	const char *prefix, *name;
+	uint32_t id, type;
+};
+
+/* Functions of one type: a tail call leads only to programs behind the same. The types of two functions of
+ * calls differ where the kernel names their argument differently. */
+struct group {
+	uint32_t type;
+	int programs; /* map of the families, by enum nj_program */
+};
+
 struct provider {
 	enum provider_kind kind;
 	struct bpf_object *obj;
 	provider_open_fn open;
 	void *ctx;
-	struct btf *types; /* of the kernel, while functions are looked up */
-	struct bpf_link *links[CALLS][SIDES];
-	int programs[CALLS][SIDES]; /* map of the family program behind a function, or -1 */
+	struct function functions[CALLS][SIDES]; /* looked up once there is a group */
+	struct group groups[GROUPS_MAX]; /* the first is that of SAMPLE, and of obj's own programs */
+	uint32_t group_count;
+	struct hook hooks[CALLS][SIDES];
+	uint64_t failed; /* classes of calls that could not be hooked */
 };
 
 enum provider_kind provider_of(const char *name)
@@ -192,17 +217,22 @@ struct provider *provider_new(enum provider_kind kind, struct bpf_object *obj,
 	p->open = open;
 	p->ctx = ctx;
 	for (size_t i = 0; i < CALLS; i++)
-		p->programs[i][NATIVE] = p->programs[i][COMPAT] = -1;
+		for (enum side side = NATIVE; side < SIDES; side++)
+			p->hooks[i][side] = (struct hook){NULL, -1, -1};
 	return p;
 }
 
-static void detach(struct provider *p, size_t call, enum side side)
+static void detach(struct hook *hook)
 {
-	(void)bpf_link__destroy(p->links[call][side]);
-	p->links[call][side] = NULL;
-	if (p->programs[call][side] >= 0)
-		(void)close(p->programs[call][side]);
-	p->programs[call][side] = -1;
+	(void)bpf_link__destroy(hook->link);
+	closep(&hook->link_fd);
+	closep(&hook->program);
+	*hook = (struct hook){NULL, -1, -1};
+}
+
+static bool is_attached(const struct hook *hook)
+{
+	return hook->link || hook->link_fd >= 0;
 }
 
 void provider_free(struct provider *p)
@@ -211,7 +241,9 @@ void provider_free(struct provider *p)
 		return;
 	for (size_t i = 0; i < CALLS; i++)
 		for (enum side side = NATIVE; side < SIDES; side++)
-			detach(p, i, side);
+			detach(&p->hooks[i][side]);
+	for (uint32_t i = 1; i < p->group_count; i++)
+		closep(&p->groups[i].programs);
 	free(p);
 }
 
@@ -228,87 +260,195 @@ static int attach_tracepoint(struct provider *p, size_t call)
 {
 	struct bpf_program *program =
 		bpf_object__find_program_by_name(p->obj, kinds[PROVIDER_PER_CALL].program);
+	struct hook *hook = &p->hooks[call][NATIVE];
 	char name[64];
 
 	(void)snprintf(name, sizeof(name), "sys_exit_%s", function_of(call, NATIVE));
-	p->links[call][NATIVE] = bpf_program__attach_tracepoint(program, "syscalls", name);
-	if (!p->links[call][NATIVE])
+	hook->link = bpf_program__attach_tracepoint(program, "syscalls", name);
+	if (!hook->link)
 		return errno == ENOENT ? 0 : -errno;
 	return 0;
 }
 
-static bool find_function(const struct provider *p, const char *prefix, const char *name,
-			  char ret_name[static 64])
+static const char *behind(const char *prefix, const char *name)
 {
-	(void)snprintf(ret_name, 64, "%s%s", prefix, name);
-	return btf__find_by_name_kind(p->types, ret_name, BTF_KIND_FUNC) > 0;
+	size_t len = strlen(prefix);
+
+	return strncmp(name, prefix, len) == 0 ? name + len : NULL;
 }
 
-/* False: this kernel has no such call, or its function is that of another row. */
-static bool name_function(const struct provider *p, size_t call, enum side side,
-			  char ret_name[static 64])
+static void note(struct function *function, const char *prefix, const char *name, uint32_t id, uint32_t type)
 {
-	const char *function = function_of(call, side);
+	if (!behind(prefix, name) || strcmp(behind(prefix, name), function->name) != 0)
+		return;
+	function->prefix = prefix;
+	function->id = id;
+	function->type = type;
+}
 
-	if (side == NATIVE)
-		return find_function(p, NATIVE_PREFIX, function, ret_name);
-	if (find_function(p, COMPAT_PREFIX, function, ret_name))
-		return true;
-#ifdef __aarch64__
-	/* What 32-bit calls have in common with the native ones is one function: seen already. */
+/* A 32-bit call's own function counts before one that it has in common with others. */
+static void note_function(struct provider *p, const char *name, uint32_t id, uint32_t type)
+{
+	if (!behind(NATIVE_PREFIX, name) && !behind(COMPAT_PREFIX, name) && !behind(OTHER_PREFIX, name))
+		return;
+	for (size_t i = 0; i < CALLS; i++) {
+		struct function *native = &p->functions[i][NATIVE], *compat = &p->functions[i][COMPAT];
+
+		note(native, NATIVE_PREFIX, name, id, type);
+		note(compat, COMPAT_PREFIX, name, id, type);
+		if (!compat->id)
+			note(compat, OTHER_PREFIX, name, id, type);
+	}
+	if (strcmp(name, SAMPLE) == 0) {
+		p->groups[0].type = type;
+		p->group_count = 1;
+	}
+}
+
+/* A function that a row has in common with another one is hooked once. */
+static void leave_out_shared(struct provider *p)
+{
 	for (size_t i = 0; i < CALLS; i++)
-		if (calls[i].has[NATIVE] && strcmp(function_of(i, NATIVE), function) == 0)
-			return false;
-#endif
-	return find_function(p, OTHER_PREFIX, function, ret_name);
+		for (size_t k = 0; k < CALLS; k++)
+			if (p->functions[i][COMPAT].id == p->functions[k][NATIVE].id)
+				p->functions[i][COMPAT].id = 0;
 }
 
-/* The object goes again; its link and the map that leads to the family stay. */
-static int load_function(struct provider *p, size_t call, enum side side, const char *function)
+/* One pass over the kernel's types. */
+static int find_functions(struct provider *p)
 {
-	struct bpf_object *obj = p->open(p->ctx, acts[calls[call].act].program);
-	uint32_t place = acts[calls[call].act].program;
-	struct bpf_program *program, *hook;
-	int map, r, fd = -1;
+	struct btf *types = btf__load_vmlinux_btf();
+	uint32_t count = types ? btf__type_cnt(types) : 0;
+
+	for (size_t i = 0; i < CALLS; i++)
+		for (enum side side = NATIVE; side < SIDES; side++)
+			p->functions[i][side].name = function_of(i, side);
+	for (uint32_t id = 1; id < count; id++) {
+		const struct btf_type *type = btf__type_by_id(types, id);
+
+		if (btf_is_func(type))
+			note_function(p, btf__name_by_offset(types, type->name_off), id, type->type);
+	}
+	btf__free(types);
+	leave_out_shared(p);
+	p->groups[0].programs = bpf_object__find_map_fd_by_name(p->obj, FAMILIES);
+	return p->group_count ? 0 : -ENOENT;
+}
+
+/* Fills the object's own map of families. */
+static int place_families(struct bpf_object *obj, int map)
+{
+	static const char *const names[] = {
+#define PROGRAM(name) "call_" #name,
+		NJ_PROGRAMS(PROGRAM)
+#undef PROGRAM
+	};
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, obj)
+		for (uint32_t place = 0; place < NJ_PROGRAM_MAX; place++) {
+			int fd = bpf_program__fd(program);
+
+			if (fd >= 0 && strcasecmp(bpf_program__name(program), names[place]) == 0 &&
+			    bpf_map_update_elem(map, &place, &fd, BPF_ANY) < 0)
+				return -errno;
+		}
+	return 0;
+}
+
+/* The families once more, behind a function of another type. The object goes again, the map that leads to them
+ * stays. */
+static int load_group(struct provider *p, const struct function *function)
+{
+	struct bpf_object *obj = p->open(p->ctx);
+	char name[64];
+	int r, map;
 
 	if (!obj)
 		return -ENOMEM;
-	hook = bpf_object__find_program_by_name(obj, kinds[PROVIDER_FUNCTION].program);
-	r = set_target(obj, BPF_TRACE_FEXIT, function);
+	(void)snprintf(name, sizeof(name), "%s%s", function->prefix, function->name);
+	r = set_target(obj, BPF_TRACE_FEXIT, name);
 	if (r == 0)
 		r = bpf_object__load(obj);
-	map = bpf_object__find_map_fd_by_name(obj, "call_programs");
-	bpf_object__for_each_program(
-		program, obj) if (r == 0 && is_family(bpf_program__name(program)) &&
-				  bpf_program__fd(program) >= 0) fd = bpf_program__fd(program);
-	if (r == 0 && bpf_map_update_elem(map, &place, &fd, BPF_ANY) < 0)
-		r = -errno;
+	map = bpf_object__find_map_fd_by_name(obj, FAMILIES);
 	if (r == 0)
-		p->links[call][side] = bpf_program__attach_trace(hook);
-	if (r == 0 && !p->links[call][side])
-		r = -errno;
+		r = place_families(obj, map);
 	if (r == 0)
-		p->programs[call][side] = fcntl(map, F_DUPFD_CLOEXEC, 3);
+		p->groups[p->group_count++] = (struct group){function->type, fcntl(map, F_DUPFD_CLOEXEC, 3)};
 	bpf_object__close(obj);
 	return r;
 }
 
+static int group_of(struct provider *p, const struct function *function, const struct group **ret_group)
+{
+	int r = p->group_count == GROUPS_MAX ? -ENOSPC : -ENOENT;
+
+	for (uint32_t i = 0; i < p->group_count; i++)
+		if (p->groups[i].type == function->type) {
+			*ret_group = &p->groups[i];
+			return 0;
+		}
+	if (r == -ENOENT)
+		r = load_group(p, function);
+	*ret_group = &p->groups[p->group_count - 1];
+	return r;
+}
+
+static void replace_map(struct bpf_insn *code, size_t count, int map, int instead)
+{
+	for (size_t i = 0; i < count; i++)
+		if (code[i].code == (BPF_LD | BPF_IMM | BPF_DW) && code[i].src_reg == BPF_PSEUDO_MAP_FD &&
+		    code[i].imm == map)
+			code[i].imm = instead;
+}
+
+/* The hook that the object was loaded with once more, behind another function: its instructions are those that the
+ * kernel took already, with the descriptors of maps in them. */
+static int load_hook(const struct provider *p, const struct function *function, const struct group *group)
+{
+	const struct bpf_program *loaded =
+		bpf_object__find_program_by_name(p->obj, kinds[PROVIDER_FUNCTION].program);
+	size_t count = bpf_program__insn_cnt(loaded);
+	_cleanup_(freep) struct bpf_insn *code = calloc(count, sizeof(*code));
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FEXIT, .attach_btf_id = function->id);
+
+	if (!code)
+		return -ENOMEM;
+	memcpy(code, bpf_program__insns(loaded), count * sizeof(*code));
+	replace_map(code, count, p->groups[0].programs, group->programs);
+	return bpf_prog_load(BPF_PROG_TYPE_TRACING, bpf_program__name(loaded), "GPL", code, count, &options);
+}
+
+static int attach_function(struct provider *p, size_t call, enum side side)
+{
+	const struct function *function = &p->functions[call][side];
+	_cleanup_(closep) int program = -1;
+	const struct group *group;
+	int r = group_of(p, function, &group);
+
+	if (r < 0)
+		return r;
+	program = load_hook(p, function, group);
+	r = program < 0 ? program : bpf_link_create(program, 0, BPF_TRACE_FEXIT, NULL);
+	if (r < 0)
+		return r;
+	p->hooks[call][side] = (struct hook){NULL, r, take_fd(&program)};
+	return 0;
+}
+
 static int attach(struct provider *p, size_t call, enum side side)
 {
-	char function[64];
-
 	if (p->kind == PROVIDER_PER_CALL)
 		return side == NATIVE ? attach_tracepoint(p, call) : 0;
-	return name_function(p, call, side, function) ? load_function(p, call, side, function) : 0;
+	return p->functions[call][side].id ? attach_function(p, call, side) : 0;
 }
 
 static int want_call(struct provider *p, size_t call, enum side side, bool wanted)
 {
-	if (!wanted) {
-		detach(p, call, side);
-		return 0;
-	}
-	return p->links[call][side] ? 0 : attach(p, call, side);
+	if (wanted)
+		return is_attached(&p->hooks[call][side]) ? 0 : attach(p, call, side);
+	detach(&p->hooks[call][side]);
+	return 0;
 }
 
 /* Absent tracepoints are calls that the kernel does not have, unless all are absent. */
@@ -318,21 +458,32 @@ static bool has_tracepoints(void)
 	       access("/sys/kernel/debug/tracing/events/syscalls", F_OK) == 0;
 }
 
+static int prepare_hooks(struct provider *p)
+{
+	if (p->kind == PROVIDER_PER_CALL)
+		return has_tracepoints() ? 0 : -ENOENT;
+	return p->group_count ? 0 : find_functions(p);
+}
+
 int provider_want(struct provider *p, uint64_t classes)
 {
-	int failed = p->kind == PROVIDER_PER_CALL && !has_tracepoints() ? -ENOENT : 0;
+	int failed = prepare_hooks(p);
 
-	p->types = p->kind == PROVIDER_FUNCTION ? btf__load_vmlinux_btf() : NULL;
+	p->failed = failed < 0 ? UINT64_MAX : 0;
 	for (size_t i = 0; i < CALLS; i++)
 		for (enum side side = NATIVE; side < SIDES; side++) {
-			bool wanted = calls[i].has[side] && acts[calls[i].act].classes & classes;
-			int r = want_call(p, i, side, wanted);
+			uint64_t of_call = acts[calls[i].act].classes;
+			int r = want_call(p, i, side, calls[i].has[side] && of_call & classes);
 
+			p->failed |= r < 0 ? of_call : 0;
 			failed = r < 0 ? r : failed;
 		}
-	btf__free(p->types);
-	p->types = NULL;
 	return failed;
+}
+
+uint64_t provider_failed(const struct provider *p)
+{
+	return p->failed;
 }
 
 uint32_t provider_attached(const struct provider *p)
@@ -340,6 +491,16 @@ uint32_t provider_attached(const struct provider *p)
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < CALLS; i++)
-		count += (p->links[i][NATIVE] != NULL) + (p->links[i][COMPAT] != NULL);
+		count += is_attached(&p->hooks[i][NATIVE]) + is_attached(&p->hooks[i][COMPAT]);
 	return count;
+}
+
+uint64_t provider_missed(const struct provider *p)
+{
+	uint64_t missed = 0;
+
+	for (size_t i = 0; i < CALLS; i++)
+		for (enum side side = NATIVE; side < SIDES; side++)
+			missed += hook_missed(p->hooks[i][side].program);
+	return missed;
 }

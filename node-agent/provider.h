@@ -3,7 +3,7 @@
  *
  *   sys_exit   tp_btf/sys_exit: one hook for all calls; every call of the machine pays for it
  *   per_call   tp/syscalls/sys_exit_NAME: a tracepoint each; blind for 32-bit calls
- *   function   fexit of the call's function: a load each, calls that nobody wants pay nothing
+ *   function   fexit of the call's function: a small load each, calls that nobody wants pay nothing
  *
  * One thread. */
 #pragma once
@@ -31,14 +31,13 @@ bool provider_uses(enum provider_kind kind, const char *program);
  * kernel has no such hook, they will be refused. */
 void provider_prepare(enum provider_kind kind, struct bpf_object *obj);
 
-/* Gives another object for one call: opened, sharing the maps of the first, with that family
- * program (enum nj_program) and function_exit chosen to be loaded. NULL when it cannot. */
-typedef struct bpf_object *(*provider_open_fn)(void *ctx, uint32_t program);
+/* Gives another object, opened and sharing the maps of the first but for call_programs, with the same families
+ * chosen to be loaded and no other program. NULL when it cannot. */
+typedef struct bpf_object *(*provider_open_fn)(void *ctx);
 
 struct provider;
 
-/* For PER_CALL and FUNCTION; obj is loaded and outlives the provider, as ctx does. NULL without
- * memory. */
+/* For PER_CALL and FUNCTION; obj is loaded and outlives the provider, as ctx does. NULL without memory. */
 struct provider *provider_new(enum provider_kind kind, struct bpf_object *obj,
 			      provider_open_fn open, void *ctx);
 void provider_free(struct provider *p); /* detaches; NULL allowed */
@@ -46,6 +45,8 @@ void provider_free(struct provider *p); /* detaches; NULL allowed */
 /* Sees the calls of these classes from now on and no others. A call that the kernel does not have
  * is none. 0, or negative when some could not be attached. */
 int provider_want(struct provider *p, uint64_t classes) must_check;
+uint64_t provider_failed(const struct provider *p);   /* classes of calls that could not be */
 uint32_t provider_attached(const struct provider *p); /* hooks in place */
+uint64_t provider_missed(const struct provider *p);   /* runs that the kernel left out, of those */
 
 DEFINE_CLEANUP(struct provider *, provider_free)

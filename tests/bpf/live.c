@@ -88,7 +88,8 @@ static void start(struct live *l, struct capture_config config)
 
 void live_start_provider(struct live *l, const char *provider, uint64_t classes)
 {
-	start_with(l, (struct capture_config){.provider = provider}, classes);
+	start_with(l, (struct capture_config){.provider = provider, .cpu_period_ns = 200 * NS_PER_MS, .cpu_percent = 10,
+					      .cpu_host = true}, classes);
 }
 
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)

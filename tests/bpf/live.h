@@ -59,7 +59,8 @@ void live_start(struct live *l, const char *const *open_names, uint64_t ring_byt
 void live_start_refusing(struct live *l, const char *program);
 /* The same, looking every 200 ms at who uses more than a tenth of a CPU. */
 void live_start_sampling(struct live *l, bool host);
-/* A capture of these classes (bits 1 << enum nj_class) by that hook provider, see node-agent/provider.h. */
+/* A capture of these classes (bits 1 << enum nj_class) by that hook provider, see node-agent/provider.h; it
+ * looks at the CPUs' use as the one above. */
 void live_start_provider(struct live *l, const char *provider, uint64_t classes);
 void live_stop(struct live *l);
 /* Skips the program on a kernel where that class is not covered in full. */
