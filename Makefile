@@ -206,8 +206,8 @@ $(SCENARIO_BIN): $(BUILD)/%: $(BUILD)/obj/%.o
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 # Benches: drivers on the same harness; wire also runs the product's own client and server.
-BENCH_OBJ := $(patsubst %,$(BUILD)/obj/tests/%.o,bench/bench bench/sink bench/programs e2e/dev e2e/metric e2e/attacker e2e/scenario)
-BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c %/sink.c %/programs.c,$(wildcard tests/bench/*.c)))
+BENCH_OBJ := $(patsubst %,$(BUILD)/obj/tests/%.o,bench/bench bench/crowd bench/sink bench/programs e2e/dev e2e/metric e2e/attacker e2e/scenario)
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c %/crowd.c %/sink.c %/programs.c,$(wildcard tests/bench/*.c)))
 
 $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BENCH_OBJ) $(COMMON_OBJ) $(COLLECTOR_OBJ)
 	@mkdir -p $(@D)

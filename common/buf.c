@@ -20,6 +20,13 @@ void buf_clear(struct buf *b)
 	b->error = 0;
 }
 
+void buf_clear_to(struct buf *b, size_t cap)
+{
+	if (b->cap > cap)
+		buf_done(b);
+	buf_clear(b);
+}
+
 static int reserve(struct buf *b, size_t more)
 {
 	size_t max = b->max ? b->max : BUF_MAX_DEFAULT;

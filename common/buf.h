@@ -29,6 +29,8 @@ static inline struct buf buf_with_max(size_t max)
 
 void buf_done(struct buf *b);  /* releases; the buffer is empty and usable after */
 void buf_clear(struct buf *b); /* length 0 and no error; keeps the memory */
+/* The same, but memory of more than cap bytes, which something rare has needed, is released. */
+void buf_clear_to(struct buf *b, size_t cap);
 
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_add_text(struct buf *b, const char *text);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -470,4 +471,9 @@ int tls_summarize(const char *cert, struct tls_summary *ret_summary, struct err 
 	s.is_ca = X509_check_ca(first) > 0;
 	*ret_summary = s;
 	return 0;
+}
+
+void tls_leave_out_texts(void)
+{
+	(void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_SSL_STRINGS, NULL);
 }

@@ -427,6 +427,7 @@ static int build_capture(struct agent *a, struct err *e)
 		.boot_id = a->boot_id,
 		.first_seq = a->first_seq,
 		.ring_bytes = settings->ring_bytes,
+		.cpus = (uint32_t)settings->cpus,
 		.provider = settings->provider,
 		.max_processes = (uint32_t)settings->max_processes,
 		.cpu_period_ns = settings->cpu_period_ns,

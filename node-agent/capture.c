@@ -512,7 +512,8 @@ static const struct uplink_policy *everything(struct capture *c, const struct ca
 int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e)
 {
 	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
-	struct probe_config rings = plan_rings(config->ring_bytes, (uint32_t)get_nprocs_conf());
+	const uint32_t cpus = (uint32_t)get_nprocs_conf();
+	struct probe_config rings = plan_rings(config->ring_bytes, cpus > config->cpus ? cpus : config->cpus);
 	struct kernel_caps caps;
 	int r;
 

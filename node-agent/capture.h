@@ -21,6 +21,7 @@ struct capture_config {
 	const char *boot_id;
 	uint64_t first_seq;	     /* of the first event, see agent.proto; 0 is 1 */
 	uint64_t ring_bytes;	     /* of all rings together, before the power-of-two rounding */
+	uint32_t cpus;		     /* rings and windows are laid out for so many, or for those there may be */
 	uint32_t max_processes;	     /* records in the process table */
 	/* Both lists end with NULL and are borrowed until capture_free. */
 	const char *const *env_names; /* chosen environment names */

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/tls.h"
+
 /* Set, so that glibc does not raise it with every large piece that is freed: the kernel's types are some. */
 #define MMAP_BYTES (64 << 10)
 #define TRIM_BYTES (256 << 10)
@@ -41,6 +43,7 @@ void footprint_begin(void)
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 	(void)mallopt(M_ARENA_MAX, 1);
+	tls_leave_out_texts();
 }
 
 void footprint_trim(void)

@@ -37,6 +37,8 @@ static const struct opt rows[] = {
 	{.key = "capture.ring_bytes", .type = OPT_SIZE, .offset = AT(ring_bytes), .fallback = "2MiB",
 	 .min = 64 << 10, .max = 256 << 20,
 	 .help = "kernel rings of all CPUs together, in bytes; all of it is resident memory"},
+	{.key = "capture.cpus", .type = OPT_COUNT, .offset = AT(cpus), .fallback = "0", .max = 4096,
+	 .help = "CPUs that rings and tables are laid out for when the machine has fewer: what a larger one would take"},
 	{.key = "capture.provider", .type = OPT_CHOICE, .offset = AT(provider), .fallback = "auto",
 	 .choices = "auto|sys_exit|per_call|function",
 	 .help = "hook that sees system calls; auto: the first that this kernel allows, see docs/kernels.md"},

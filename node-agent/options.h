@@ -15,6 +15,7 @@ struct agent_settings {
 	char *enroll_address;
 	char *enroll_token_file;
 	uint64_t ring_bytes;
+	uint64_t cpus;
 	char *provider;
 	uint64_t max_processes;
 	struct opt_list env_names;

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define KEPT_USUAL (64UL << 10) /* bytes; a snapshot's definitions are more */
+
 struct node {
 	struct node *next;
 	struct wire_batch_head head; /* opens_epoch is decided when it is sent */
@@ -88,7 +90,7 @@ static void add_counts(struct spool_counts *sum, const struct spool_counts *more
 static void keep_definitions(struct spool *s, const struct node *node)
 {
 	if (node->head.epoch != s->kept_epoch) {
-		buf_clear(&s->kept);
+		buf_clear_to(&s->kept, KEPT_USUAL);
 		s->kept_epoch = node->head.epoch;
 	}
 	buf_add(&s->kept, node->data, node->definition_len);

@@ -16,6 +16,7 @@
 #define ANSWER_NS      (15 * NS_PER_SEC) /* for the Ack that answers Hello */
 #define REPEAT_LOG_NS  (60 * NS_PER_SEC) /* of the same problem */
 #define DRAIN_CHECK_MS 1000
+#define MESSAGE_USUAL  (64UL << 10) /* bytes; one that opens an epoch is more */
 
 struct uplink {
 	struct uplink_config config;
@@ -226,7 +227,7 @@ static int next_message(struct session *s, uint64_t now_ns)
 	const struct uplink_config *config = &s->u->config;
 	int r;
 
-	buf_clear(&s->out);
+	buf_clear_to(&s->out, MESSAGE_USUAL);
 	if (!s->hello_sent) {
 		s->hello_sent = true;
 		r = uplink_write_hello(config, spool_resume_seq(config->spool), &s->out);

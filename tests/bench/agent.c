@@ -1,5 +1,5 @@
 /* The agent's cost: memory and CPU at rest; memory, CPU and throughput while one process starts
- * programs and another makes connections without an end.
+ * programs and another makes connections without an end; memory on a larger and on a full node.
  *
  * usage: agent [IDLE_SECONDS]     (20 when not said) */
 #include <stdio.h>
@@ -10,11 +10,17 @@
 
 #include "common/clock.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/crowd.h"
 #include "tests/e2e/harness.h"
 
 #define IDLE_S_DEFAULT 20
-#define SETTLE_S       3
+#define SETTLE_S       8 /* what only the start needs has gone by then */
 #define LOAD_S	       5
+#define TRIM_S	       5  /* after its start an agent gives memory back */
+#define CROWD_S	       30 /* the same, when there are many to list */
+#define PODS	       250
+#define PER_POD	       20
+#define CPUS_VARIABLE  "NIGHTJAR_CAPTURE_CPUS"
 
 /* Sampling needs time to pass; nothing here waits for an event. */
 static void pass(unsigned int seconds)
@@ -101,6 +107,37 @@ static void measure_load(const struct dev *dev, pid_t agent)
 		    "reported by the agent as lost under load");
 }
 
+/* A product of its own, measured once it has listed everybody and given back what that took. */
+static void measure_rss(const char *figure, unsigned int settle_s, const char *note)
+{
+	const struct dev_options options = {.duration_s = 120};
+	_cleanup_(dev_freep) struct dev *dev = NULL;
+	struct err e = {0};
+	pid_t agent;
+
+	if (dev_start(&options, &dev, &e) < 0)
+		bench_die("%s", e.text);
+	agent = dev_child(dev, "nightjar-agent");
+	if (agent < 0)
+		bench_die("no process nightjar-agent below nightjar dev");
+	pass(settle_s);
+	bench_print("agent", figure, proc_kb(agent, "status", "VmRSS"), "kB", 1, note);
+}
+
+/* Rings and tables by CPU are laid out for 64 of them; the kernel has those of the machine still. */
+static void measure_sizes(void)
+{
+	pid_t crowd;
+
+	(void)setenv(CPUS_VARIABLE, "64", 1);
+	measure_rss("rss_kb_64cpu", SETTLE_S + TRIM_S, "laid out for 64 CPUs");
+	crowd = crowd_start(PODS, PER_POD);
+	measure_rss("rss_kb_5000_64cpu", CROWD_S, "5 000 processes in 250 pods, laid out for 64 CPUs");
+	(void)unsetenv(CPUS_VARIABLE);
+	measure_rss("rss_kb_5000", CROWD_S, "5 000 processes in 250 pods, nobody to name them");
+	bench_stop(crowd);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int idle_s = argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : IDLE_S_DEFAULT;
@@ -117,5 +154,7 @@ int main(int argc, char **argv)
 	pass(SETTLE_S);
 	measure_idle(agent, idle_s);
 	measure_load(dev, agent);
+	(void)dev_stop(dev);
+	measure_sizes();
 	return 0;
 }

@@ -43,6 +43,23 @@ static void a_printed_text_that_does_not_fit_leaves_the_rest_alone(void **state)
 	assert_int_equal(b.len, 3);
 }
 
+static void memory_beyond_the_usual_is_given_back(void **state)
+{
+	struct buf b = {0};
+
+	(void)state;
+	(void)buf_extend(&b, 1000);
+	buf_clear_to(&b, 4096);
+	assert_true(b.cap >= 1000 && b.len == 0);
+	(void)buf_extend(&b, 5000);
+	buf_clear_to(&b, 4096);
+	assert_null(b.data);
+	assert_int_equal(b.cap, 0);
+	buf_add_text(&b, "usable");
+	assert_string_equal(buf_text(&b), "usable");
+	buf_done(&b);
+}
+
 static void a_buffer_grows_and_reads_back(void **state)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -64,6 +81,7 @@ int main(void)
 		cmocka_unit_test(the_first_append_past_the_maximum_sets_the_error_and_later_ones_do_nothing),
 		cmocka_unit_test(a_length_that_wraps_around_is_refused),
 		cmocka_unit_test(a_printed_text_that_does_not_fit_leaves_the_rest_alone),
+		cmocka_unit_test(memory_beyond_the_usual_is_given_back),
 		cmocka_unit_test(a_buffer_grows_and_reads_back),
 	};
 
