@@ -257,7 +257,7 @@ bench: $(BIN) $(BENCH_BIN) $(SCENARIO_BIN)
 $(BUILD)/bpf-tests.a: $(AGENT_OBJ) $(COMMON_OBJ)
 	$(Q)rm -f $@ && ar rcsT $@ $^
 
-$(BUILD)/tests/bpf/%: $(BUILD)/obj/tests/bpf/%.o $(patsubst %,$(BUILD)/obj/tests/bpf/%.o,live netns acts) $(BUILD)/bpf-tests.a
+$(BUILD)/tests/bpf/%: $(BUILD)/obj/tests/bpf/%.o $(patsubst %,$(BUILD)/obj/tests/bpf/%.o,live netns group acts) $(BUILD)/bpf-tests.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LIBS_AGENT) -lcmocka
 

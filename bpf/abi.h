@@ -256,7 +256,7 @@ struct nj_owner {
 	__u32 hierarchy;
 	__u32 tid;
 	__u32 netns;  /* inode */
-	__u32 unsent; /* an outgoing connection on which nothing was sent yet */
+	__u32 unsent; /* an outgoing connection on which nothing was sent yet, and whose first bytes are wanted */
 };
 
 /* head.task is the socket's owner, from socket storage: the current task is any process. Sockets

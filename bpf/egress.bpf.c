@@ -160,13 +160,31 @@ static __always_inline struct nj_owner *find_owner(struct bpf_sock *sk, bool pay
 	return kept && (port == DNS_PORT || kept->unsent) ? kept : NULL;
 }
 
+/* As filter_classes, but of whoever sends: the current task may be any. */
+static __always_inline __u64 classes_of(const struct nj_owner *owner)
+{
+	struct nj_cgroup_key key = {.cgroup = owner->cgroup, .hierarchy = owner->hierarchy};
+	const struct nj_workload *workload = NULL;
+
+	if (settings.flags & NJ_WANT_WORKLOADS)
+		workload = bpf_map_lookup_elem(&workloads, &key);
+	return workload ? workload->classes : settings.classes;
+}
+
+/* Before it is known who sends: some workload may want what the rest does not. */
+static __always_inline bool may_be_wanted(__u32 class)
+{
+	return settings.flags & NJ_WANT_WORKLOADS || !should_drop_class(class);
+}
+
 SEC("cgroup_skb/egress")
 int egress(struct __sk_buff *skb)
 {
-	bool payload = !should_drop_class(NJ_CLASS_PAYLOAD), dns = !should_drop_class(NJ_CLASS_DNS);
+	bool payload = may_be_wanted(NJ_CLASS_PAYLOAD), dns = may_be_wanted(NJ_CLASS_DNS);
 	struct bpf_sock *sk = skb->sk;
 	struct nj_owner sender, *owner;
 	struct packet p;
+	__u64 classes;
 
 	if ((!payload && !dns) || !sk)
 		return PASS;
@@ -174,12 +192,13 @@ int egress(struct __sk_buff *skb)
 	owner = sk ? find_owner(sk, payload, &sender) : NULL;
 	if (!owner || should_drop_task(owner->task.tgid) || !read_packet(skb, &p))
 		return PASS;
+	classes = classes_of(owner);
 	p.socket.id2 = owner->netns;
-	if (p.tcp && payload && owner->unsent) {
+	if (p.tcp && owner->unsent && classes & (1ULL << NJ_CLASS_PAYLOAD)) {
 		owner->unsent = 0;
 		tell(skb, &p, owner, NJ_KIND_FIRST_BYTES, NJ_FIRST_BYTES);
 	}
-	if (dns && p.socket.remote_port == DNS_PORT && find_question(skb, &p))
+	if (classes & (1ULL << NJ_CLASS_DNS) && p.socket.remote_port == DNS_PORT && find_question(skb, &p))
 		tell(skb, &p, owner, NJ_KIND_DNS, NJ_PACKET_LARGE);
 	return PASS;
 }

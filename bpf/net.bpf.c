@@ -25,7 +25,7 @@ static __always_inline bool socket_owner(struct sock *sk, int new_state, __u64 c
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
 		task_owner(ret_owner);
 		ret_owner->netns = sk->__sk_common.skc_net.net->ns.inum;
-		ret_owner->unsent = new_state == TCP_SYN_SENT;
+		ret_owner->unsent = new_state == TCP_SYN_SENT && filter_class(NJ_CLASS_PAYLOAD);
 		kept = bpf_sk_storage_get(&owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (kept)
 			*kept = *ret_owner;

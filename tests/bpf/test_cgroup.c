@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/bpf/group.h"
+
 static struct live live;
 static char folder[256];
 
@@ -22,7 +24,7 @@ static int make_and_remove(void *arg)
 
 static void making_and_removing_are_told_with_the_path_and_who_did_it(void **state)
 {
-	const char *root = access("/sys/fs/cgroup/unified", F_OK) == 0 ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
+	const char *root = group_root();
 	const struct seen *made, *removed;
 	size_t from = 0;
 	pid_t pid;

@@ -9,13 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/bpf/group.h"
 #include "common/clock.h"
 
 #define POD_ID	"8c1f1f1e-3f0a-4d2b-9c57-0d6f0d4c2a12"
 #define FULL_ID "00000000000000000000000000000000000000000000000000000000000000bb"
 
 static struct live live;
-static char pods[128], pod[256], leaf[384], procs[512];
+static char pods[128], pod[256], leaf[384];
 
 /* Uses that much of the CPUs, however long it takes. */
 static void spin(uint64_t ns)
@@ -103,15 +104,11 @@ static void one_of_the_host_is_not_told_unless_asked_for(void **state)
 
 static int spin_in_a_container(void *arg)
 {
-	char pid[16];
-	int fd = open(procs, O_WRONLY | O_CLOEXEC);
-	int len = snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	pid_t child;
 
 	(void)arg;
-	if (fd < 0 || write(fd, pid, (size_t)len) != len)
+	if (group_enter(leaf) < 0)
 		return 1;
-	(void)close(fd);
 	/* Whose process was there before the container does not belong to it: a child does. */
 	child = fork();
 	if (child == 0)
@@ -121,12 +118,9 @@ static int spin_in_a_container(void *arg)
 
 static void make_names(void)
 {
-	const char *root = access("/sys/fs/cgroup/unified", F_OK) == 0 ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
-
-	(void)snprintf(pods, sizeof(pods), "%s/nj%d-kubepods", root, (int)getpid());
+	(void)snprintf(pods, sizeof(pods), "%s/nj%d-kubepods", group_root(), (int)getpid());
 	(void)snprintf(pod, sizeof(pod), "%s/pod" POD_ID, pods);
 	(void)snprintf(leaf, sizeof(leaf), "%s/" FULL_ID, pod);
-	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", leaf);
 }
 
 static void one_in_a_container_is_told(void **state)

@@ -12,6 +12,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "tests/bpf/group.h"
+
 #define QUERY "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 
 static const char question[] = QUERY "\2nj\7example\4test\0\0\x10\0\1"; /* TXT */
@@ -251,6 +253,89 @@ static void the_first_bytes_of_an_outgoing_connection_are_told_once(void **state
 	assert_int_equal(s->endpoints[0].id, live_find(&live, EVENT_KIND_CONNECT, pid, NULL)->endpoints[0].id);
 }
 
+static void of_classes(uint64_t classes, bool first_bytes)
+{
+	struct uplink_policy *next = live_next(&live);
+
+	next->classes = (uint32_t)classes;
+	next->first_bytes = first_bytes;
+	next->generation++;
+	live_switch(&live);
+}
+
+/* A word of its own in the policy, and of connections that are made while it holds: the first bytes of
+ * one from before went unseen. */
+static int talk_when_let(void *arg)
+{
+	int *let = arg, listener, fd;
+	char byte;
+
+	if (own_network() || (listener = serve(SOCK_STREAM, 4444)) < 0)
+		return 1;
+	fd = connected(SOCK_STREAM, 4444);
+	if (write(fd, "first", 5) != 5 || read(let[0], &byte, 1) != 1 || write(fd, "second", 6) != 6)
+		return 2;
+	(void)close(fd);
+	fd = connected(SOCK_STREAM, 4444);
+	return write(fd, "third", 5) != 5;
+}
+
+static void first_bytes_are_those_of_connections_made_since_they_are_wanted(void **state)
+{
+	const struct seen *s;
+	struct actor a;
+	int let[2];
+
+	(void)state;
+	assert_int_equal(pipe(let), 0);
+	of_classes(1U << NJ_CLASS_SOCKET, false);
+	a = live_actor(&live, talk_when_let, let);
+	live_go(&a);
+	while (!live_find(&live, EVENT_KIND_ESTABLISHED, a.pid, NULL))
+		live_pump(&live, 100);
+	of_classes(1U << NJ_CLASS_SOCKET, true);
+	assert_int_equal(write(let[1], "x", 1), 1);
+	assert_int_equal(live_finish(&live, &a), 0);
+	s = live_expect(&live, EVENT_KIND_FIRST_BYTES, a.pid, NULL);
+	assert_int_equal(live_count(&live, EVENT_KIND_FIRST_BYTES, a.pid), 1);
+	assert_memory_equal(s->data, "third", 5);
+	(void)close(let[0]);
+	(void)close(let[1]);
+}
+
+static int ask_and_talk(void *arg)
+{
+	if (arg && group_enter(arg) < 0)
+		return 99;
+	/* Each makes a network of its own. */
+	return talk_both_ways(NULL) || ask_by_every_call(NULL);
+}
+
+static void a_workload_may_ask_for_what_the_rest_does_not(void **state)
+{
+	struct uplink_workload workload = {.classes = 1U << NJ_CLASS_DNS | 1U << NJ_CLASS_PAYLOAD};
+	struct group group;
+	pid_t inside, outside;
+
+	(void)state;
+	if (group_make("egress", &group) < 0)
+		skip();
+	live_stop(&live);
+	live_start(&live, NULL, 0);
+	workload.cgroup = group.path;
+	live_next(&live)->workloads = &workload;
+	live.policies[live.policy ^ 1].workload_count = 1;
+	live.policies[live.policy ^ 1].classes = 1U << NJ_CLASS_SOCKET;
+	live_switch(&live);
+	outside = live_run(&live, ask_and_talk, NULL);
+	inside = live_run(&live, ask_and_talk, group.folder);
+	assert_int_equal(live_count(&live, EVENT_KIND_DNS, outside), 0);
+	assert_int_equal(live_count(&live, EVENT_KIND_FIRST_BYTES, outside), 0);
+	assert_int_equal(live_count(&live, EVENT_KIND_DNS, inside), 5);
+	assert_int_equal(live_count(&live, EVENT_KIND_FIRST_BYTES, inside), 1);
+	group_remove(&group);
+}
+
 #define DNS_TEST(test) cmocka_unit_test_prestate_setup_teardown(test, start, live_end, &live)
 
 int main(void)
@@ -262,6 +347,8 @@ int main(void)
 		DNS_TEST(a_question_over_ipv6_has_its_addresses),
 		DNS_TEST(a_question_that_cannot_be_read_is_told_with_its_bytes),
 		DNS_TEST(the_first_bytes_of_an_outgoing_connection_are_told_once),
+		DNS_TEST(first_bytes_are_those_of_connections_made_since_they_are_wanted),
+		DNS_TEST(a_workload_may_ask_for_what_the_rest_does_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/bpf/group.h"
 #include "bpf/calls.h"
 #include "common/clock.h"
 
@@ -216,39 +217,14 @@ static void messages_to_other_ports_are_not_told(void **state)
 
 /* ---- workloads ---- */
 
-static char group[128], procs[160];
-static const char *group_path; /* below the hierarchy's root */
-
-static bool make_group(const char *name)
-{
-	const char *root = access("/sys/fs/cgroup/unified", F_OK) == 0 ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
-
-	(void)snprintf(group, sizeof(group), "%s/nj%d-%s", root, (int)getpid(), name);
-	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
-	group_path = group + strlen(root);
-	return mkdir(group, 0755) == 0;
-}
-
-static int enter_group(void)
-{
-	char pid[16];
-	int fd = open(procs, O_WRONLY | O_CLOEXEC);
-	int len = snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	ssize_t written = fd < 0 ? -1 : write(fd, pid, (size_t)len);
-
-	(void)close(fd);
-	return written == len ? 0 : 1;
-}
-
 static int act_inside(void *arg)
 {
 	int fds[2];
 
-	if (enter_group())
+	if (group_enter(arg) < 0)
 		return 1;
 	for (int i = 0; i < 3; i++)
 		(void)close(open("/etc/passwd", O_RDONLY));
-	(void)arg;
 	return pipe(fds) < 0;
 }
 
@@ -293,44 +269,44 @@ static void a_workload_may_want_what_the_rest_does_not_and_each_of_it(void **sta
 {
 	struct uplink_workload workload = {.classes = 1U << NJ_CLASS_FILE, .each = true};
 	struct uplink_policy *next;
+	struct group group;
+	char inner[512];
 	pid_t pid;
 
 	(void)state;
-	if (!make_group("early"))
+	if (group_make("early", &group) < 0)
 		skip();
 	live_stop(&live); /* a cgroup from before the capture … */
 	live_start(&live, passwd, 0);
-	workload.cgroup = group_path;
+	workload.cgroup = group.path;
 	next = live_next(&live);
 	next->classes = 1U << NJ_CLASS_DESCRIPTOR;
 	next->each = 0;
 	next->workloads = &workload;
 	next->workload_count = 1;
 	live_switch(&live);
-	pid = live_run(&live, act_inside, NULL);
+	pid = live_run(&live, act_inside, group.folder);
 	check_inside(pid, true);
 	pid = live_run(&live, act_outside, NULL);
 	check_inside(pid, false);
-	(void)rmdir(group);
+	group_remove(&group);
 	/* … and one that is made later, below the one that is named. */
-	assert_int_equal(mkdir(group, 0755), 0);
-	(void)snprintf(procs, sizeof(procs), "%s/inner", group);
-	assert_int_equal(mkdir(procs, 0755), 0);
-	(void)snprintf(procs, sizeof(procs), "%s/inner/cgroup.procs", group);
+	assert_int_equal(mkdir(group.folder, 0755), 0);
+	(void)snprintf(inner, sizeof(inner), "%s/inner", group.folder);
+	assert_int_equal(mkdir(inner, 0755), 0);
 	for (int i = 0; i < 3; i++)
 		live_pump(&live, 0);
-	pid = live_run(&live, act_inside, NULL);
+	pid = live_run(&live, act_inside, inner);
 	check_inside(pid, true);
 	/* A policy without workloads forgets them. */
 	next = live_next(&live);
 	next->workloads = NULL;
 	next->workload_count = 0;
 	live_switch(&live);
-	pid = live_run(&live, act_inside, NULL);
+	pid = live_run(&live, act_inside, inner);
 	check_inside(pid, false);
-	*strrchr(procs, '/') = '\0';
-	(void)rmdir(procs);
-	(void)rmdir(group);
+	(void)rmdir(inner);
+	group_remove(&group);
 }
 
 /* ---- one policy after another ---- */
