@@ -22,9 +22,7 @@ enum nj_record_type {
 	NJ_EXEC = 2,
 	NJ_EXIT = 3,
 	NJ_TCP = 4,
-	/* 7 was an open, which is an act now. */
-	NJ_DUP = 8,
-	NJ_PIPE = 9,
+	/* 7 was an open, 8 a copy of a descriptor, 9 a new pair: they are acts now. */
 	NJ_CGROUP = 11,
 	NJ_ACT = 12,
 	NJ_REPEAT = 13,
@@ -285,19 +283,6 @@ struct nj_packet {
 #define NJ_PACKET_LARGE 512
 #define NJ_FIRST_BYTES	64
 
-struct nj_dup {
-	struct nj_head head;
-	__s32 old_fd;
-	__s32 new_fd;
-	struct nj_endpoint endpoint; /* behind new_fd */
-};
-
-/* pipe, pipe2, socketpair */
-struct nj_pipe {
-	struct nj_head head;
-	struct nj_endpoint ends[2];
-};
-
 /* nj_act.marks: values of common/event.h's EVENT_MARK_*. */
 #define NJ_MARK_PATH_CUT   1
 #define NJ_MARK_PATH2_CUT  2
@@ -519,8 +504,6 @@ _Static_assert(sizeof(struct nj_exit) == 64, "abi");
 _Static_assert(sizeof(struct nj_packet) == 128, "abi");
 _Static_assert(sizeof(struct nj_owner) == 40, "abi");
 _Static_assert(sizeof(struct nj_tcp) == 128, "abi");
-_Static_assert(sizeof(struct nj_dup) == 128, "abi");
-_Static_assert(sizeof(struct nj_pipe) == 184, "abi");
 _Static_assert(sizeof(struct nj_act) == 120, "abi");
 _Static_assert(sizeof(struct nj_part) == 4, "abi");
 _Static_assert(sizeof(struct nj_namespaces) == 32, "abi");

@@ -75,8 +75,11 @@ enum nj_program {
 	X(FSMOUNT, MOUNT, NJ_BIT(MOUNT))                            /* descriptor, flags, attributes */ \
 	X(MOUNT_SETATTR, MOUNT, NJ_BIT(MOUNT))                      /* dirfd, path, flags, attributes, size */ \
 	X(DUP, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                      /* old descriptor; the result is the new one */ \
-	X(FCNTL, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                    /* descriptor, command */ \
+	X(DUP2, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* old, new */ \
+	X(DUP3, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* old, new, flags */ \
+	X(FCNTL, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                    /* descriptor, command, argument */ \
 	X(PIPE, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* descriptors */ \
+	X(PIPE2, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                    /* descriptors, flags */ \
 	X(PAIR, DESCRIPTOR, NJ_BIT(DESCRIPTOR))                     /* domain, type, protocol, descriptors */ \
 	X(SOCKET, SOCKET, NJ_BIT(SOCKET))                           /* domain, type, protocol */ \
 	X(BIND, SOCKET, NJ_BIT(SOCKET))                             /* descriptor, address, length */ \
@@ -166,9 +169,9 @@ enum nj_act_number {
 	X(move_mount, 429, 429, 429, 429, MOVE_MOUNT) X(open_tree, 428, 428, 428, 428, OPEN_TREE) \
 	X(fsopen, 430, 430, 430, 430, FSOPEN) X(fsmount, 432, 432, 432, 432, FSMOUNT) \
 	X(mount_setattr, 442, 442, 442, 442, MOUNT_SETATTR) X(dup, 32, 41, 23, 41, DUP) \
-	X(dup2, 33, 63, NJ_NO, 63, DUP) X(dup3, 292, 330, 24, 358, DUP) X(fcntl, 72, 55, 25, 55, FCNTL) \
+	X(dup2, 33, 63, NJ_NO, 63, DUP2) X(dup3, 292, 330, 24, 358, DUP3) X(fcntl, 72, 55, 25, 55, FCNTL) \
 	X(fcntl64, NJ_NO, 221, NJ_NO, 221, FCNTL) X(pipe, 22, 42, NJ_NO, 42, PIPE) \
-	X(pipe2, 293, 331, 59, 359, PIPE) X(socketpair, 53, 360, 199, 288, PAIR) \
+	X(pipe2, 293, 331, 59, 359, PIPE2) X(socketpair, 53, 360, 199, 288, PAIR) \
 	X(socket, 41, 359, 198, 281, SOCKET) X(bind, 49, 361, 200, 282, BIND) \
 	X(listen, 50, 363, 201, 284, LISTEN) X(accept, 43, NJ_NO, 202, 285, ACCEPT) \
 	X(accept4, 288, 364, 242, 366, ACCEPT) X(connect, 42, 362, 203, 283, CONNECT) \

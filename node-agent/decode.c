@@ -256,29 +256,6 @@ static void decode_tcp(struct cursor *c, struct decoded *d)
 	add_endpoint(c, d, &tcp.socket);
 }
 
-static void decode_dup(struct cursor *c, struct decoded *d)
-{
-	struct nj_dup dup;
-
-	if (!take_fixed(c, &dup, sizeof(dup)))
-		return;
-	d->kind = EVENT_KIND_DUP;
-	d->result = dup.new_fd;
-	d->old_fd = dup.old_fd;
-	add_endpoint(c, d, &dup.endpoint);
-}
-
-static void decode_pipe(struct cursor *c, struct decoded *d)
-{
-	struct nj_pipe pipe;
-
-	if (!take_fixed(c, &pipe, sizeof(pipe)))
-		return;
-	d->kind = EVENT_KIND_PIPE;
-	add_endpoint(c, d, &pipe.ends[0]);
-	add_endpoint(c, d, &pipe.ends[1]);
-}
-
 /* The structs among the parts. */
 static void take_struct(struct cursor *c, struct decoded *d, const struct nj_part *part)
 {
@@ -401,6 +378,8 @@ static void decode_act(struct cursor *c, struct decoded *d)
 	/* As openat2 has them. */
 	if (act.kind == NJ_KIND_OPEN)
 		d->flags = (uint32_t)act.arg[2];
+	if (act.kind == NJ_KIND_DUP)
+		d->old_fd = (int32_t)act.arg[0];
 	while (c->rest.len > 0 && !c->bad)
 		take_part(c, d);
 	if (!c->bad && d->address.len > 0)
@@ -452,8 +431,6 @@ static const struct {
 	[NJ_EXEC] = {decode_exec, NJ_CLASS_PROCESS},
 	[NJ_EXIT] = {decode_exit, NJ_CLASS_PROCESS},
 	[NJ_TCP] = {decode_tcp, NJ_CLASS_TCP},
-	[NJ_DUP] = {decode_dup, NJ_CLASS_DESCRIPTOR},
-	[NJ_PIPE] = {decode_pipe, NJ_CLASS_DESCRIPTOR},
 	[NJ_ACT] = {decode_act, NJ_CLASS_PROCESS},
 	[NJ_PACKET] = {decode_packet, NJ_CLASS_DNS},
 	[NJ_CGROUP] = {decode_cgroup, NJ_CLASS_CGROUP},

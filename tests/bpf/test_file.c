@@ -353,50 +353,6 @@ static void fifos_and_terminals_are_reported_whatever_their_name(void **state)
 	assert_int_equal(master->endpoints[0].id2, slave->endpoints[0].id2);
 }
 
-static int make_pairs(void *arg)
-{
-	int fds[2], copy;
-
-	(void)arg;
-	if (pipe(fds) < 0)
-		return 1;
-	copy = fcntl(fds[0], F_DUPFD_CLOEXEC, 240);
-	if (copy != 240 || dup2(fds[1], 1) != 1 || fcntl(fds[0], F_GETFD) < 0)
-		return 2;
-	if (dup3(fds[1], 241, O_CLOEXEC) != 241)
-		return 3;
-	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0;
-}
-
-static void pipes_socket_pairs_and_copies_of_them_are_reported(void **state)
-{
-	static const int old_to_new[][2] = {{0, 240}, {1, 1}, {1, 241}};
-	pid_t pid = live_run(&live, make_pairs, NULL);
-	const struct seen *pipe, *pair;
-	size_t pairs = 0, copies = 0;
-
-	(void)state;
-	pipe = live_find(&live, EVENT_KIND_PIPE, pid, &pairs);
-	pair = live_find(&live, EVENT_KIND_PIPE, pid, &pairs);
-	assert_true(pipe && pair);
-	assert_int_equal(pipe->endpoints[0].kind, ENDPOINT_KIND_PIPE);
-	assert_int_equal(pipe->endpoints[0].mode, ENDPOINT_READ);
-	assert_int_equal(pipe->endpoints[1].mode, ENDPOINT_WRITE);
-	assert_int_equal(pipe->endpoints[0].id, pipe->endpoints[1].id);
-	assert_int_equal(pair->endpoints[0].kind, ENDPOINT_KIND_UNIX);
-	assert_int_equal(pair->endpoints[0].id, pair->endpoints[1].id2);
-	assert_int_equal(pair->endpoints[1].id, pair->endpoints[0].id2);
-	for (size_t i = 0; i < 3; i++) {
-		const struct seen *copy = live_expect(&live, EVENT_KIND_DUP, pid, &copies);
-
-		assert_int_equal(copy->endpoints[0].id, pipe->endpoints[0].id);
-		assert_int_equal(copy->event.old_fd, pipe->endpoints[old_to_new[i][0]].fd);
-		assert_int_equal(copy->endpoints[0].fd, old_to_new[i][1]);
-		assert_int_equal(copy->event.result, old_to_new[i][1]);
-	}
-	assert_null(live_find(&live, EVENT_KIND_DUP, pid, &copies));
-}
-
 static int change_ids(void *arg)
 {
 	(void)arg;
@@ -541,7 +497,6 @@ int main(void)
 		LIVE_TEST(an_open_tells_all_that_it_was_asked),
 		LIVE_TEST(an_argument_that_changes_under_an_open_is_marked),
 		LIVE_TEST(fifos_and_terminals_are_reported_whatever_their_name),
-		LIVE_TEST(pipes_socket_pairs_and_copies_of_them_are_reported),
 		LIVE_TEST(credentials_are_told_as_they_are_after_the_call),
 #ifdef __x86_64__
 		LIVE_TEST(calls_through_int_0x80_are_seen_like_any_other),

@@ -242,6 +242,27 @@ static void an_open_has_its_flags_among_its_arguments(void **state)
 	assert_int_equal(d.flags, 0);
 }
 
+static void a_copy_has_its_old_number_among_its_arguments(void **state)
+{
+	struct nj_act act = {
+		.head = {.type = NJ_ACT, .size = sizeof(act)},
+		.kind = NJ_KIND_DUP,
+		.result = 1,
+		.arg = {7, 1},
+		.arg_count = 2,
+	};
+	struct decoded d;
+
+	(void)state;
+	assert_int_equal(decode_record(bytes_of(&act, sizeof(act)), &d), 0);
+	assert_int_equal(d.kind, EVENT_KIND_DUP);
+	assert_int_equal(d.old_fd, 7);
+	assert_int_equal(d.result, 1);
+	act.kind = NJ_KIND_CHMOD;
+	assert_int_equal(decode_record(bytes_of(&act, sizeof(act)), &d), 0);
+	assert_int_equal(d.old_fd, -1);
+}
+
 static void the_names_of_a_unix_socket_are_texts(void **state)
 {
 	struct nj_act act = {.head = {.type = NJ_ACT}, .kind = NJ_KIND_CONNECT};
@@ -567,6 +588,7 @@ int main(void)
 		cmocka_unit_test(an_act_gives_all_its_parts),
 		cmocka_unit_test(an_address_is_the_peer_of_a_message_and_of_what_failed),
 		cmocka_unit_test(an_open_has_its_flags_among_its_arguments),
+		cmocka_unit_test(a_copy_has_its_old_number_among_its_arguments),
 		cmocka_unit_test(the_names_of_a_unix_socket_are_texts),
 		cmocka_unit_test(a_packet_that_lies_about_its_length_or_kind_is_refused),
 		cmocka_unit_test(a_packet_tells_the_question_it_carries),
