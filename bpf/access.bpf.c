@@ -40,7 +40,7 @@ static __always_inline bool again(struct scratch *s, __u16 kind, __u64 task, __u
 {
 	struct nj_key *key = novelty_key(s, NJ_CLASS_ACCESS, kind);
 
-	key->inode = target_tgid(task);
+	target_add_key(key, task);
 	key->flags = flags;
 	key->result = s->call.result < 0 ? (__s32)s->call.result : 0;
 	return novelty_repeat();

@@ -121,7 +121,7 @@ static __always_inline int perf_opened(struct scratch *s, const struct call *cal
 	key = novelty_key(s, NJ_CLASS_KERNEL, NJ_KIND_PERF);
 	key->flags = attributes.type;
 	key->inode = attributes.config;
-	key->device = target_tgid(task);
+	target_add_key(key, task);
 	key->result = call->result < 0 ? (__s32)call->result : 0;
 	if (novelty_repeat())
 		return 0;

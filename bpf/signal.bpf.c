@@ -12,7 +12,8 @@ static __always_inline int sent(struct scratch *s, const struct call *call, __u6
 	if (target_is_self(task) || (signal == 0 && call->result >= 0))
 		return 0;
 	key = novelty_key(s, NJ_CLASS_SIGNAL, NJ_KIND_SIGNAL);
-	key->inode = task ? target_tgid(task) : call->arg[0];
+	key->inode = task ? 0 : call->arg[0];
+	target_add_key(key, task);
 	key->flags = signal;
 	key->result = call->result < 0 ? (__s32)call->result : 0;
 	if (novelty_repeat())

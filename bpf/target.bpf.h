@@ -19,6 +19,19 @@ static __always_inline __u32 target_tgid(__u64 task)
 	return task ? (__u32)BPF_CORE_READ((const struct task_struct *)task, tgid) : 0;
 }
 
+/* Whom it was done to, for novelty: a number that comes again names somebody else, and so does a process
+ * with a new image. Takes these three words of the key. */
+static __always_inline void target_add_key(struct nj_key *key, __u64 address)
+{
+	const struct task_struct *task = (const void *)address;
+
+	if (!task)
+		return;
+	key->device = target_tgid(address);
+	key->raw_hash = BPF_CORE_READ(task, group_leader, start_boottime);
+	key->generation = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
+}
+
 /* Everybody may do to himself what he likes. */
 static __always_inline bool target_is_self(__u64 task)
 {

@@ -1,6 +1,10 @@
 /* What the nodes shall capture: what detectors need and what people asked for, as one policy.
  * Agents get it with the answer to their Hello; the kernel programs apply it.
  *
+ * A policy never wants less than the detectors it was compiled for. These are the same in every shard for as long
+ * as a collector runs, so a narrower policy takes back only what people asked for, and need not wait for
+ * a shard; whoever makes detectors come and go must have every shard run the new set first.
+ *
  * A policy is made once and then only read, by any thread. */
 #pragma once
 

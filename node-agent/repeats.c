@@ -274,6 +274,20 @@ void repeats_waiting(const struct repeats *r, uint64_t ret_counts[static NJ_CLAS
 
 /* ---- what it was that came again ---- */
 
+/* In the place of a file: bpf/target.bpf.h. */
+static bool has_target(const struct nj_key *key)
+{
+	return key->kind == NJ_KIND_SIGNAL || key->kind == NJ_KIND_PTRACE || key->kind == NJ_KIND_PROCESS_VM ||
+	       key->kind == NJ_KIND_PERF;
+}
+
+static void decode_target(const struct nj_key *key, struct decoded *d)
+{
+	d->target.task.tgid = (uint32_t)key->device;
+	d->target.task.start_ns = key->raw_hash;
+	d->target.task.exec_count = key->generation;
+}
+
 static void decode_key(const struct nj_key *key, struct decoded *d)
 {
 	const struct nj_head head = {.task = key->task};
@@ -284,6 +298,10 @@ static void decode_key(const struct nj_key *key, struct decoded *d)
 	d->result = key->result;
 	d->flags = (uint32_t)key->flags;
 	d->endpoint_count = event_kind_endpoints(d->kind);
+	if (has_target(key)) {
+		decode_target(key, d);
+		return;
+	}
 	if (key->family == 0) {
 		d->file.inode = key->inode;
 		d->file.device = decode_device(key->device);

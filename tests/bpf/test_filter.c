@@ -373,6 +373,87 @@ static void a_policy_change_misses_nothing_that_both_want(void **state)
 	(void)munmap(opens_done, 4096);
 }
 
+/* What the actor has done, in memory that it shares with the test. */
+struct done {
+	uint64_t opens, signals;
+};
+
+static struct done *done;
+
+static int open_and_signal_without_end(void *arg)
+{
+	for (;;) {
+		int fd = open(arg, O_RDONLY);
+
+		if (fd < 0)
+			return 1;
+		(void)close(fd);
+		__atomic_fetch_add(&done->opens, 1, __ATOMIC_SEQ_CST);
+		(void)kill(getppid(), SIGURG);
+		__atomic_fetch_add(&done->signals, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+static uint64_t acts_told(enum event_kind kind, pid_t pid)
+{
+	uint64_t told = 0;
+	size_t from = 0;
+	const struct seen *s;
+
+	while ((s = live_find(&live, kind, pid, &from)))
+		told += s->event.repeats ? s->event.repeats : 1;
+	return told;
+}
+
+static void await_count(const uint64_t *counter, uint64_t count)
+{
+	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
+
+	while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < count) {
+		assert_true(clock_monotonic_ns() < deadline);
+		live_pump(&live, 1);
+	}
+}
+
+/* From the moment at which it is in force, and not a moment before; the rest goes on without a gap. */
+static void a_narrower_policy_ends_what_it_does_not_want_and_nothing_else(void **state)
+{
+	static const char *const names[] = {WANTED_NAME, NULL};
+	uint64_t before, after, told;
+	struct uplink_policy *next;
+	char path[80];
+	struct actor a;
+
+	(void)state;
+	done = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(done != MAP_FAILED);
+	(void)snprintf(path, sizeof(path), "%s/" WANTED_NAME, dir);
+	(void)close(creat(path, 0600));
+	next = next_policy();
+	next->open_names = names;
+	next->open_name_count = 1;
+	live_switch(&live);
+	a = live_actor(&live, open_and_signal_without_end, path);
+	live_go(&a);
+	await_count(&done->signals, 100);
+	next = live_next(&live);
+	next->generation++;
+	next->classes = NJ_BIT(FILE);
+	before = __atomic_load_n(&done->signals, __ATOMIC_SEQ_CST);
+	live_switch(&live);
+	after = __atomic_load_n(&done->signals, __ATOMIC_SEQ_CST);
+	await_count(&done->opens, __atomic_load_n(&done->opens, __ATOMIC_SEQ_CST) + 100);
+	(void)kill(a.pid, SIGKILL);
+	(void)waitpid(a.pid, NULL, 0);
+	(void)live_await(&live, EVENT_KIND_EXIT, a.pid);
+	/* The one that was being sent at either moment may be on either side of it. */
+	assert_in_range(acts_told(EVENT_KIND_SIGNAL, a.pid), before, after + 1);
+	told = acts_told(EVENT_KIND_OPEN, a.pid);
+	assert_true(told == done->opens || told == done->opens + 1);
+	(void)unlink(path);
+	(void)munmap(done, 4096);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -419,6 +500,7 @@ int main(void)
 		T(messages_to_other_ports_are_not_told),
 		T(a_workload_may_want_what_the_rest_does_not_and_each_of_it),
 		T(a_policy_change_misses_nothing_that_both_want),
+		T(a_narrower_policy_ends_what_it_does_not_want_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);

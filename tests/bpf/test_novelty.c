@@ -4,17 +4,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 
 #define ROUNDS 500
+#define PAGE   4096
 
 static struct live live;
 static char dir[] = "/tmp/nj-novelty-XXXXXX";
@@ -42,19 +47,34 @@ struct tally {
 	uint64_t windows;  /* repeats */
 };
 
+static void add(struct tally *t, const struct seen *s)
+{
+	t->told += s->event.repeats == 0;
+	t->repeated += s->event.repeats;
+	t->windows += s->event.repeats > 0;
+}
+
 static struct tally tally_of(pid_t pid, const char *name)
 {
 	struct tally t = {0};
 	size_t from = 0;
 	const struct seen *s;
 
-	while ((s = live_find(&live, EVENT_KIND_OPEN, pid, &from))) {
-		if (name && !strstr(s->path, name) && !strstr(s->raw_path, name))
-			continue;
-		t.told += s->event.repeats == 0;
-		t.repeated += s->event.repeats;
-		t.windows += s->event.repeats > 0;
-	}
+	while ((s = live_find(&live, EVENT_KIND_OPEN, pid, &from)))
+		if (!name || strstr(s->path, name) || strstr(s->raw_path, name))
+			add(&t, s);
+	return t;
+}
+
+/* Acts of a kind, whatever they were done to. */
+static struct tally tally_kind(pid_t pid, enum event_kind kind)
+{
+	struct tally t = {0};
+	size_t from = 0;
+	const struct seen *s;
+
+	while ((s = live_find(&live, kind, pid, &from)))
+		add(&t, s);
 	return t;
 }
 
@@ -329,6 +349,168 @@ static void acts_that_push_each_other_out_are_all_told(void **state)
 	assert_true(t.repeated > 0);
 }
 
+/* ---- what is not a file ---- */
+
+static int protect_again_and_again(void *arg)
+{
+	char *code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)arg;
+	stay_here();
+	if (code == MAP_FAILED)
+		return 1;
+	code[0] = 'x';
+	for (int i = 0; i < ROUNDS; i++)
+		if (mprotect(code, PAGE, PROT_READ | PROT_EXEC) < 0)
+			return 2;
+	/* Another protection, and what fails. */
+	if (mprotect(code, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) < 0 || munmap(code, PAGE) < 0)
+		return 3;
+	for (int i = 0; i < 3; i++)
+		if (mprotect(code, PAGE, PROT_READ | PROT_EXEC) == 0)
+			return 4;
+	return 0;
+}
+
+static void memory_that_is_made_executable_again_and_again_is_counted(void **state)
+{
+	pid_t pid = live_run(&live, protect_again_and_again, NULL);
+	struct tally t = tally_kind(pid, EVENT_KIND_MEMORY_EXEC);
+
+	(void)state;
+	assert_int_equal(t.told, 1 + 1 + 3);
+	assert_int_equal(t.windows, 1);
+	assert_int_equal(t.repeated, ROUNDS - 1);
+}
+
+static pid_t start_victim(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	return pid;
+}
+
+static int end_victim(pid_t pid)
+{
+	return kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid;
+}
+
+static int trace_again_and_again(void *arg)
+{
+	pid_t victim = start_victim();
+	long word;
+
+	(void)arg;
+	stay_here();
+	if (ptrace(PTRACE_ATTACH, victim, NULL, NULL) < 0 || waitpid(victim, NULL, 0) != victim)
+		return 1;
+	word = ptrace(PTRACE_PEEKDATA, victim, dir, NULL);
+	for (int i = 0; i < ROUNDS; i++)
+		if (ptrace(PTRACE_POKEDATA, victim, dir, word) < 0)
+			return 2;
+	for (int i = 0; i < 3; i++)
+		if (ptrace(PTRACE_ATTACH, victim, NULL, NULL) == 0)
+			return 3;
+	return end_victim(victim);
+}
+
+static void changes_to_a_traced_process_are_counted_refused_attaches_are_not(void **state)
+{
+	pid_t pid = live_run(&live, trace_again_and_again, NULL);
+	struct tally t = tally_kind(pid, EVENT_KIND_PTRACE);
+	const struct seen *s, *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
+	size_t from = 0;
+
+	(void)state;
+	assert_int_equal(t.told, 1 + 1 + 3);
+	assert_int_equal(t.repeated, ROUNDS - 1);
+	/* A repeat tells whom it was done to, as each would have. */
+	while ((s = live_find(&live, EVENT_KIND_PTRACE, pid, &from))) {
+		assert_non_null(s->detail.target);
+		assert_int_equal(s->target.exec_id, fork->child_exec_id);
+	}
+}
+
+static int signal_again_and_again(void *arg)
+{
+	pid_t first = start_victim(), second = start_victim();
+
+	(void)arg;
+	stay_here();
+	for (int i = 0; i < ROUNDS; i++)
+		if (kill(first, SIGURG) < 0 || kill(second, SIGURG) < 0 || kill(first, SIGWINCH) < 0)
+			return 1;
+	if (end_victim(first) || end_victim(second))
+		return 2;
+	for (int i = 0; i < 3; i++)
+		if (kill(first, SIGURG) == 0)
+			return 3;
+	return 0;
+}
+
+static void signals_are_counted_by_number_and_target(void **state)
+{
+	pid_t pid = live_run(&live, signal_again_and_again, NULL);
+	struct tally t = tally_kind(pid, EVENT_KIND_SIGNAL);
+
+	(void)state;
+	/* Three that repeat, two that kill, three that reach nobody. */
+	assert_int_equal(t.told, 3 + 2 + 3);
+	assert_int_equal(t.windows, 3);
+	assert_int_equal(t.repeated, 3 * (ROUNDS - 1));
+}
+
+/* A child with the number that another one had. */
+static pid_t start_victim_as(pid_t number)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&number, .set_tid_size = 1};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	return pid;
+}
+
+#define NUMBER_TAKEN 78 /* by somebody else, or nobody may choose one */
+
+static int signal_successors(void *arg)
+{
+	pid_t number = start_victim();
+
+	(void)arg;
+	stay_here();
+	for (int i = 0; i < 3; i++) {
+		if (kill(number, SIGURG) < 0 || kill(number, SIGURG) < 0 || end_victim(number))
+			return 1;
+		if (i < 2 && start_victim_as(number) != number)
+			return NUMBER_TAKEN;
+	}
+	return 0;
+}
+
+/* A pid that comes again names somebody else. */
+static void signals_to_the_next_process_of_that_number_are_not_counted_with_the_last(void **state)
+{
+	struct actor a;
+	struct tally t;
+	int status;
+
+	(void)state;
+	do {
+		a = live_actor(&live, signal_successors, NULL);
+		live_go(&a);
+		status = live_finish(&live, &a);
+	} while (status == NUMBER_TAKEN && live.tree_size < 100);
+	assert_int_equal(status, 0);
+	t = tally_kind(a.pid, EVENT_KIND_SIGNAL);
+	assert_int_equal(t.told, 3 + 3);
+	assert_int_equal(t.repeated, 3);
+}
+
 static int set_up(void **state)
 {
 	char path[96];
@@ -377,6 +559,10 @@ int main(void)
 		T(a_new_policy_ends_windows_and_hears_of_each_act_anew),
 		T(a_class_of_which_each_is_needed_is_never_summed_up),
 		T(acts_that_push_each_other_out_are_all_told),
+		T(memory_that_is_made_executable_again_and_again_is_counted),
+		T(changes_to_a_traced_process_are_counted_refused_attaches_are_not),
+		T(signals_are_counted_by_number_and_target),
+		T(signals_to_the_next_process_of_that_number_are_not_counted_with_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, remove_files);

@@ -165,6 +165,56 @@ static void without_options_only_what_detectors_need_is_captured(void **state)
 	uplink_policy_free(read);
 }
 
+static bool below(const struct uplink_policy *read, const char *path)
+{
+	for (size_t i = 0; i < read->open_prefix_count; i++)
+		if (strcmp(read->open_prefixes[i], path) == 0)
+			return true;
+	return false;
+}
+
+static uint32_t bits(const char *const *classes)
+{
+	uint32_t set = 0;
+
+	for (; classes && *classes; classes++)
+		set |= 1U << capture_class_find(*classes);
+	return set;
+}
+
+static void expect_needs(const struct uplink_policy *read, const struct detect_needs *needs)
+{
+	const uint32_t fixed = BIT(PROCESS) | BIT(TCP);
+
+	assert_int_equal(bits(needs->classes) & ~(read->classes | fixed), 0);
+	assert_int_equal(bits(needs->each) & ~(read->each | fixed), 0);
+	for (const char *const *name = needs->open_names; name && *name; name++)
+		assert_true(read->open_all || names(read, *name));
+	for (const char *const *path = needs->open_prefixes; path && *path; path++)
+		assert_true(read->open_all || below(read, *path));
+}
+
+/* A detector that a shard runs is never without its events: people can take back only what people asked for. */
+static void no_narrower_policy_leaves_out_what_detectors_need(void **state)
+{
+	const struct capture_options options[] = {
+		{.classes = ITEM("all"), .open_all = true, .open_writes = true},
+		{.classes = ITEM("dns"), .open_names = ITEM("motd"), .open_prefixes = ITEM("/etc/cron.d/")},
+		{.classes = ITEM("cgroup"), .ports = ITEM("53")},
+		{.repeat_window_ns = 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		struct uplink_policy *read = compiled(&options[i], detect_registry());
+
+		expect_needs(read, &detect_entity_needs);
+		for (const struct detector *const *d = detect_registry(); *d; d++)
+			expect_needs(read, &(*d)->needs);
+		uplink_policy_free(read);
+	}
+}
+
 static void options_widen_it(void **state)
 {
 	const struct capture_options o = {
@@ -313,6 +363,7 @@ int main(void)
 		cmocka_unit_test(more_names_than_a_policy_holds_are_refused),
 		cmocka_unit_test(what_detectors_need_is_what_a_policy_can_say),
 		cmocka_unit_test(without_options_only_what_detectors_need_is_captured),
+		cmocka_unit_test(no_narrower_policy_leaves_out_what_detectors_need),
 		cmocka_unit_test(options_widen_it),
 		cmocka_unit_test(all_is_every_class),
 		cmocka_unit_test(opens_are_seen_when_somebody_asks_for_some),

@@ -272,6 +272,25 @@ static void a_key_alone_has_the_endpoint_that_its_kind_promises(void **state)
 	assert_int_equal(d.endpoint_count, 2);
 }
 
+/* And no file, whose place in the key it has. */
+static void a_key_alone_names_whom_it_was_done_to(void **state)
+{
+	static const uint16_t kinds[] = {NJ_KIND_SIGNAL, NJ_KIND_PTRACE, NJ_KIND_PROCESS_VM, NJ_KIND_PERF};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct repeat repeat = {.count = 1, .key = {.kind = kinds[i], .device = 42, .raw_hash = 1234, .generation = 5}};
+		struct decoded d;
+
+		assert_int_equal(repeats_decode(&repeat, &d), 0);
+		assert_int_equal(d.target.task.tgid, 42);
+		assert_int_equal(d.target.task.start_ns, 1234);
+		assert_int_equal(d.target.task.exec_count, 5);
+		assert_int_equal(d.file.device, 0);
+		assert_int_equal(d.file.generation, 0);
+	}
+}
+
 static void what_waits_in_windows_is_counted_by_class(void **state)
 {
 	struct fixture *f = *state;
@@ -346,6 +365,7 @@ int main(void)
 		T(a_sweep_closes_what_is_old_or_of_another_policy),
 		T(a_record_that_had_to_go_leaves_the_key),
 		T(a_key_alone_has_the_endpoint_that_its_kind_promises),
+		T(a_key_alone_names_whom_it_was_done_to),
 		T(what_waits_in_windows_is_counted_by_class),
 		T(whatever_the_order_every_count_is_told_once),
 	};
