@@ -35,11 +35,13 @@ int64_t accounts_off(const struct capture_account *a, uint32_t in_flight)
 void accounts_check(struct capture *c)
 {
 	struct capture_account rows[NJ_CLASS_MAX];
+	uint32_t cpus; /* asked once: it is a file that is read */
 
 	if (capture_account(c, rows) < 0)
 		return;
+	cpus = (uint32_t)get_nprocs_conf();
 	for (int class = 0; class < NJ_CLASS_MAX; class++) {
-		int64_t off = accounts_off(&rows[class], (uint32_t)get_nprocs_conf());
+		int64_t off = accounts_off(&rows[class], cpus);
 
 		if (off)
 			log_limited(LOG_LEVEL_ERROR, "%lld events of class %s are not accounted for", (long long)off,
