@@ -21,17 +21,13 @@
 #include "node-agent/procfs.h"
 #include "node-agent/proctable.h"
 #include "node-agent/repeats.h"
+#include "node-agent/ring_plan.h"
 #include "node-agent/seeds.h"
 
-#define RING_BYTES_DEFAULT (2UL << 20)
-#define RING_BYTES_FLOOR   (64UL << 10)
-#define CPU_RINGS_MAX	   32
 #define CONTAINERS_MAX	   4096
-/* 128 bytes each, mapped by both sides: 1 MiB at most. */
-#define WINDOWS_PER_CPU 1024
-#define WINDOWS_MAX	8192
 #define PROCESSES_DEFAULT  16384
 #define SEED_BYTES_MAX	   (64UL << 20)
+#define SEEDS_PER_TURN	   64 /* whose definitions are kept at a time */
 /* Ten turns a second cost an idle node nothing that can be measured. */
 #define WAIT_NS		   (100 * NS_PER_MS)
 
@@ -71,33 +67,6 @@ struct capture {
 	capture_event_fn handle;
 	void *ctx;
 };
-
-static uint64_t power_of_two_below(uint64_t bytes)
-{
-	uint64_t power = RING_BYTES_FLOOR;
-
-	while (power * 2 <= bytes)
-		power *= 2;
-	return power;
-}
-
-/* A quarter of the budget for process life, the rest for the CPUs in equal parts; groups of CPUs
- * share a ring above CPU_RINGS_MAX. */
-static struct probe_config plan_rings(uint64_t budget, uint32_t cpus)
-{
-	struct probe_config config = {.cpu_rings = cpus < CPU_RINGS_MAX ? cpus : CPU_RINGS_MAX, .cpus = cpus};
-
-	if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
-		config.seed = clock_boot_ns();
-	config.windows_per_cpu = WINDOWS_PER_CPU;
-	while (config.windows_per_cpu * cpus > WINDOWS_MAX && config.windows_per_cpu > 1)
-		config.windows_per_cpu /= 2;
-	if (budget == 0)
-		budget = RING_BYTES_DEFAULT;
-	config.process_ring_bytes = power_of_two_below(budget / 4);
-	config.cpu_ring_bytes = power_of_two_below((budget - budget / 4) / config.cpu_rings);
-	return config;
-}
 
 /* ---- policy ---- */
 
@@ -428,6 +397,8 @@ static int seed(struct capture *c, bool report)
 			count_malformed(c, seeds[i].record);
 			continue;
 		}
+		if (i % SEEDS_PER_TURN == 0)
+			proctable_turn(c->processes);
 		process = seed_process(c, &d);
 		if (report)
 			deliver(c, &d, process, NULL);
@@ -513,7 +484,7 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 {
 	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
 	const uint32_t cpus = (uint32_t)get_nprocs_conf();
-	struct probe_config rings = plan_rings(config->ring_bytes, cpus > config->cpus ? cpus : config->cpus);
+	struct probe_config rings = ring_plan(config->ring_bytes, cpus > config->cpus ? cpus : config->cpus);
 	struct kernel_caps caps;
 	int r;
 
@@ -678,7 +649,7 @@ int capture_account(struct capture *c, struct capture_account ret_rows[static NJ
 int capture_probe(struct buf *out, struct err *e)
 {
 	_cleanup_(probe_freep) struct probe *p = NULL;
-	struct probe_config rings = plan_rings(0, 1);
+	struct probe_config rings = ring_plan(0, 1);
 	const struct capture_coverage *rows;
 	struct kernel_caps caps;
 	uint32_t count;

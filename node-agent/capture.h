@@ -59,9 +59,9 @@ int capture_fd(const struct capture *c); /* epoll; readable when a record came t
  * full makes the descriptor readable before. The wait is not longer than that. */
 uint64_t capture_wait_ns(struct capture *c, uint64_t rest_ns);
 
-/* Called for each event in order; the event and what it points to are valid during the call. The
- * process table keeps every struct process_def it hands out at its address, unchanged, until the
- * capture_turn after the one that reported its exit or replaced its image. */
+/* Called for each event in order; the event and what it points to are valid during the call. A struct
+ * process_def stays at its address, unchanged, until the next capture_turn, in a snapshot only during the
+ * call. */
 typedef void (*capture_event_fn)(void *ctx, const struct event *event);
 
 /* Handles at most max_records waiting records. Returns how many records it handled. */

@@ -1,4 +1,5 @@
-/* Layout of the one allocation: struct image, the spans of arguments and environment, the bytes. */
+/* A node has thousands of images, most of which nobody asks for in a day: so the texts stand in a row, without
+ * pointers to them, and whoever defines one walks along. */
 #include "node-agent/procimage.h"
 
 #include <stdlib.h>
@@ -36,24 +37,18 @@ static size_t total(const struct bytes *pieces, uint16_t count)
 	return sum;
 }
 
-/* Copies the pieces to *at and the spans of the copies to ret_spans; moves *at on. */
-static void copy_pieces(const struct bytes *pieces, uint16_t count, struct bytes *ret_spans, uint8_t **at)
+static void put_piece(struct bytes piece, char **at)
 {
-	for (uint16_t i = 0; i < count; i++) {
-		if (pieces[i].len)
-			memcpy(*at, pieces[i].data, pieces[i].len);
-		ret_spans[i] = bytes_of(*at, pieces[i].len);
-		*at += pieces[i].len;
-	}
+	if (piece.len)
+		memcpy(*at, piece.data, piece.len);
+	(*at)[piece.len] = '\0';
+	*at += piece.len + 1;
 }
 
-static const char *copy_text(const char *text, uint8_t **at)
+static void put_pieces(const struct bytes *pieces, uint16_t count, char **at)
 {
-	size_t size = strlen(text) + 1;
-	char *copy = memcpy(*at, text, size);
-
-	*at += size;
-	return copy;
+	for (uint16_t i = 0; i < count; i++)
+		put_piece(pieces[i], at);
 }
 
 struct image *procimage_new(const struct decoded *d, const char *const *env_names, size_t max_args)
@@ -63,36 +58,59 @@ struct image *procimage_new(const struct decoded *d, const char *const *env_name
 	uint16_t arg_count = decode_split(bytes_of(d->args.data, cut ? max_args : d->args.len), args,
 					  EVENT_ARGS_MAX, &more);
 	uint16_t env_count = choose_env(d->env, env_names, env);
-	size_t spans = (size_t)(arg_count + env_count) * sizeof(struct bytes);
-	size_t size = sizeof(struct image) + spans + total(args, arg_count) + total(env, env_count) +
+	size_t size = sizeof(struct image) + total(args, arg_count) + arg_count + total(env, env_count) + env_count +
 		      strlen(d->file.path) + strlen(d->cwd) + strlen(d->exe_raw) + 3;
 	struct image *image = malloc(size);
-	struct bytes *span;
-	uint8_t *at;
+	char *at;
 
 	if (!image)
 		return NULL;
-	span = (struct bytes *)(image + 1);
-	at = (uint8_t *)(span + arg_count + env_count);
 	*image = (struct image){
 		.refs = 1,
 		.truncated = d->truncated | (cut || more ? PROCESS_ARGS_TRUNCATED : 0),
-		.size = size,
+		.size = (uint32_t)size,
 		.exe = d->file,
 		.exe_flags = d->exe_flags,
 		.exe_ctime_ns = d->exe_ctime_ns,
 		.exe_mtime_ns = d->exe_mtime_ns,
-		.args = span,
-		.env = span + arg_count,
 		.arg_count = arg_count,
 		.env_count = env_count,
 	};
-	copy_pieces(args, arg_count, span, &at);
-	copy_pieces(env, env_count, span + arg_count, &at);
-	image->exe.path = copy_text(d->file.path, &at);
-	image->cwd = copy_text(d->cwd, &at);
-	image->exe_raw = copy_text(d->exe_raw, &at);
+	at = image->text;
+	image->exe.path = at;
+	put_piece(bytes_of_text(d->file.path), &at);
+	put_piece(bytes_of_text(d->cwd), &at);
+	put_piece(bytes_of_text(d->exe_raw), &at);
+	put_pieces(args, arg_count, &at);
+	put_pieces(env, env_count, &at);
 	return image;
+}
+
+static const char *next_text(const char *text)
+{
+	return text + strlen(text) + 1;
+}
+
+/* No piece has a NUL in it: that is where they were cut. */
+void procimage_define(const struct image *image, struct bytes *spans, struct process_def *ret_def)
+{
+	const char *at = image->text;
+
+	ret_def->exe = image->exe;
+	ret_def->exe_flags = image->exe_flags;
+	ret_def->exe_ctime_ns = image->exe_ctime_ns;
+	ret_def->exe_mtime_ns = image->exe_mtime_ns;
+	ret_def->truncated = image->truncated;
+	ret_def->arg_count = image->arg_count;
+	ret_def->env_count = image->env_count;
+	ret_def->args = spans;
+	ret_def->env = spans + image->arg_count;
+	ret_def->cwd = at = next_text(at);
+	ret_def->exe_raw = at = next_text(at);
+	for (unsigned int i = 0; i < (unsigned int)image->arg_count + image->env_count; i++) {
+		at = next_text(at);
+		spans[i] = bytes_of_text(at);
+	}
 }
 
 struct image *procimage_ref(struct image *image)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/arena.h"
 #include "common/table.h"
 #include "node-agent/procimage.h"
 #include "node-agent/procfs.h"
@@ -15,13 +16,27 @@
 #define ARGS_IN_NEED	    64 /* bytes of arguments that are kept past the budget */
 
 struct process {
-	struct process_def def;
-	struct image *image;
+	uint64_t parent_exec_id;
+	uint64_t start_ns;
+	uint64_t exec_ns;
+	struct image *image; /* NULL: no memory for it */
 	struct container *container;
-	struct creds creds; /* as of now: def's are those at exec */
+	struct creds creds; /* at exec, or at the fork */
+	struct creds *now;  /* those of today; NULL: the same */
+	struct namespaces namespaces;
+	uint32_t pid;
+	uint32_t ppid;
+	uint32_t loginuid;
+	uint32_t session;
+	uint32_t tty;
+	uint32_t pgid;
+	uint32_t vpid;
+	uint32_t vpgid;
 	char comm[NJ_COMM_SIZE];
-	bool dead;	    /* ended or replaced */
-	bool ghost;	    /* dead, but its end has not been reported */
+	const struct process_def *def; /* made in that turn, and gone since unless it is this one */
+	uint64_t turn : 62;
+	uint64_t dead : 1;  /* ended or replaced */
+	uint64_t ghost : 1; /* dead, but its end has not been reported */
 };
 
 struct proctable {
@@ -29,6 +44,9 @@ struct proctable {
 	uint64_t seed; /* of the boot */
 	struct table *images;
 	struct table *pids;
+	struct arena *defs;	  /* of this turn */
+	struct process_def spare; /* without texts, when there is no memory for another */
+	uint64_t turn;		  /* counts from 1 */
 	size_t image_bytes;
 	uint64_t evicted_live;
 	/* exec_ids of dead records, oldest first; a ring as large as the table. */
@@ -50,6 +68,7 @@ static void release(void *ctx, const void *key, void *record)
 
 	(void)key;
 	t->image_bytes -= procimage_unref(p->image);
+	free(p->now);
 	container_unref(p->container);
 }
 
@@ -76,7 +95,9 @@ struct proctable *proctable_new(const struct proctable_config *config)
 	t->images = table_new(&images);
 	t->pids = table_new(&pids);
 	t->dead = calloc(config->capacity, sizeof(*t->dead));
-	return t->images && t->pids && t->dead ? take_ptr(t) : NULL;
+	t->defs = arena_new(0);
+	t->turn = 1;
+	return t->images && t->pids && t->dead && t->defs ? take_ptr(t) : NULL;
 }
 
 void proctable_free(struct proctable *t)
@@ -85,6 +106,7 @@ void proctable_free(struct proctable *t)
 		return;
 	table_free(t->images);
 	table_free(t->pids);
+	arena_free(t->defs);
 	free(t->dead);
 	free(t);
 }
@@ -107,6 +129,8 @@ static uint64_t oldest_dead(struct proctable *t)
 
 void proctable_turn(struct proctable *t)
 {
+	t->turn++;
+	arena_reset(t->defs);
 	while (t->dead_count > PROCTABLE_GRACE) {
 		uint64_t id = oldest_dead(t);
 
@@ -116,33 +140,75 @@ void proctable_turn(struct proctable *t)
 
 /* A dead record waits for its turn. When the ring is full its oldest entry has been evicted from
  * the table long since, so forgetting it loses nothing. */
-static void bury(struct proctable *t, struct process *p)
+static void bury(struct proctable *t, struct process *p, uint64_t exec_id)
 {
 	if (p->dead)
 		return;
 	p->dead = true;
 	if (t->dead_count == t->config.capacity)
 		(void)oldest_dead(t);
-	t->dead[(t->dead_first + t->dead_count++) % t->config.capacity] = p->def.exec_id;
+	t->dead[(t->dead_first + t->dead_count++) % t->config.capacity] = exec_id;
 }
 
-static struct process *find(struct proctable *t, const struct nj_task *task)
+/* Room for a definition and its spans. */
+static struct process_def *new_def(struct proctable *t, const struct image *image, struct bytes **ret_spans)
 {
-	uint64_t id = proctable_exec_id(t, task);
+	size_t count = image ? (size_t)image->arg_count + image->env_count : 0;
+	struct process_def *def = arena_alloc(t->defs, sizeof(*def) + count * sizeof(struct bytes));
 
-	return table_get(t->images, &id);
+	*ret_spans = (struct bytes *)(def + 1);
+	return def;
+}
+
+static const struct process_def *define(struct proctable *t, uint64_t exec_id, struct process *p)
+{
+	struct bytes *spans;
+	struct process_def *made, *def;
+
+	if (p->turn == t->turn)
+		return p->def;
+	made = new_def(t, p->image, &spans);
+	def = made ? made : &t->spare;
+	*def = (struct process_def){
+		.exec_id = exec_id,
+		.parent_exec_id = p->parent_exec_id,
+		.pid = p->pid,
+		.ppid = p->ppid,
+		.start_ns = p->start_ns,
+		.exec_ns = p->exec_ns,
+		.exe.path = "",
+		.cwd = "",
+		.exe_raw = "",
+		.creds = p->creds,
+		.loginuid = p->loginuid,
+		.session = p->session,
+		.tty = p->tty,
+		.container = &p->container->def,
+		.comm = p->comm,
+		.pgid = p->pgid,
+		.vpid = p->vpid,
+		.vpgid = p->vpgid,
+		.namespaces = p->namespaces,
+	};
+	if (!made)
+		return def;
+	if (p->image)
+		procimage_define(p->image, spans, def);
+	p->def = def;
+	p->turn = t->turn;
+	return def;
 }
 
 const struct process_def *proctable_find(struct proctable *t, const struct nj_task *task)
 {
-	struct process *p = find(t, task);
+	uint64_t id = proctable_exec_id(t, task);
+	struct process *p = table_get(t->images, &id);
 
-	return p ? &p->def : NULL;
+	return p ? define(t, id, p) : NULL;
 }
 
-static struct process *add(struct proctable *t, const struct nj_task *task)
+static struct process *add(struct proctable *t, const struct nj_task *task, uint64_t id)
 {
-	uint64_t id = proctable_exec_id(t, task);
 	struct table_stats before, after;
 	struct process *p;
 
@@ -154,39 +220,16 @@ static struct process *add(struct proctable *t, const struct nj_task *task)
 	return p;
 }
 
-/* Gives the record its image, which it takes over; NULL (no memory) leaves it with unknown texts. */
-static void set_image(struct process *p, struct image *image)
-{
-	p->image = image;
-	p->def.exe.path = "";
-	p->def.cwd = "";
-	p->def.exe_raw = "";
-	if (!image)
-		return;
-	p->def.exe = image->exe;
-	p->def.exe_flags = image->exe_flags;
-	p->def.exe_ctime_ns = image->exe_ctime_ns;
-	p->def.exe_mtime_ns = image->exe_mtime_ns;
-	p->def.cwd = image->cwd;
-	p->def.exe_raw = image->exe_raw;
-	p->def.args = image->args;
-	p->def.env = image->env;
-	p->def.arg_count = image->arg_count;
-	p->def.env_count = image->env_count;
-	p->def.truncated = image->truncated;
-}
-
 /* What a fork's record says of the child as an exec's says of its image. */
 static void set_identity(struct process *p, const struct decoded *d)
 {
 	memcpy(p->comm, d->comm, sizeof(p->comm));
-	p->def.comm = p->comm;
-	p->def.session = d->session;
-	p->def.tty = d->tty;
-	p->def.pgid = d->pgid;
-	p->def.vpid = d->vpid;
-	p->def.vpgid = d->vpgid;
-	p->def.namespaces = d->namespaces;
+	p->session = d->session;
+	p->tty = d->tty;
+	p->pgid = d->pgid;
+	p->vpid = d->vpid;
+	p->vpgid = d->vpgid;
+	p->namespaces = d->namespaces;
 }
 
 static struct image *make_image(struct proctable *t, const struct decoded *d)
@@ -200,36 +243,34 @@ static struct image *make_image(struct proctable *t, const struct decoded *d)
 	return image;
 }
 
-static void set_container(struct proctable *t, struct process *p, const struct nj_head *head, uint32_t pid)
+/* The record of a child; NULL parent: nothing is known of who forked it. */
+static void set_child(struct process *p, const struct process *parent)
 {
-	p->container = containers_get(t->config.containers, head->hierarchy, head->cgroup, pid);
-	p->def.container = &p->container->def;
+	if (!parent)
+		return;
+	p->exec_ns = parent->exec_ns;
+	p->loginuid = parent->loginuid;
+	p->creds = parent->now ? *parent->now : parent->creds;
+	p->image = parent->image ? procimage_ref(parent->image) : NULL;
 }
 
 const struct process_def *proctable_fork(struct proctable *t, const struct decoded *d,
 					 const struct process_def *parent)
 {
-	struct process *p = find(t, &d->child);
-	struct process *from;
+	uint64_t id = proctable_exec_id(t, &d->child);
+	struct process *p = table_get(t->images, &id);
 
 	if (p)
-		return &p->def;
-	p = add(t, &d->child);
-	from = table_peek(t->images, &parent->exec_id); /* after add, which may have evicted it */
-	if (from) {
-		p->def = from->def;
-		p->creds = from->creds;
-	}
-	set_image(p, from && from->image ? procimage_ref(from->image) : NULL);
+		return define(t, id, p);
+	p = add(t, &d->child, id);
+	set_child(p, table_peek(t->images, &parent->exec_id)); /* after add, which may have evicted it */
 	set_identity(p, d);
-	set_container(t, p, &d->head, d->child.tgid);
-	p->def.exec_id = proctable_exec_id(t, &d->child);
-	p->def.parent_exec_id = proctable_exec_id(t, &d->head.task);
-	p->def.pid = d->child.tgid;
-	p->def.ppid = d->head.task.tgid;
-	p->def.start_ns = d->child.start_ns;
-	p->def.creds = p->creds;
-	return &p->def;
+	p->container = containers_get(t->config.containers, d->head.hierarchy, d->head.cgroup, d->child.tgid);
+	p->parent_exec_id = proctable_exec_id(t, &d->head.task);
+	p->pid = d->child.tgid;
+	p->ppid = d->head.task.tgid;
+	p->start_ns = d->child.start_ns;
+	return define(t, id, p);
 }
 
 /* The forking image stays the parent of every later image; without a record of the fork it is
@@ -237,7 +278,7 @@ const struct process_def *proctable_fork(struct proctable *t, const struct decod
 static uint64_t parent_of(struct proctable *t, const struct decoded *d, const struct process *before)
 {
 	if (before)
-		return before->def.parent_exec_id;
+		return before->parent_exec_id;
 	return d->parent.tgid ? proctable_exec_id(t, &d->parent) : 0;
 }
 
@@ -246,60 +287,70 @@ static uint64_t replace(struct proctable *t, const struct decoded *d)
 {
 	struct nj_task earlier = d->head.task;
 	struct process *before;
-	uint64_t parent;
+	uint64_t parent, id;
 
 	earlier.exec_count--;
-	before = find(t, &earlier);
+	id = proctable_exec_id(t, &earlier);
+	before = table_get(t->images, &id);
 	parent = parent_of(t, d, before);
 	if (before)
-		bury(t, before);
+		bury(t, before, id);
 	return parent;
+}
+
+/* The record of a new image, or the one that is known already. */
+static struct process *take_exec(struct proctable *t, const struct decoded *d, uint64_t id)
+{
+	struct process *p = table_get(t->images, &id);
+	uint64_t parent;
+
+	if (p)
+		return p;
+	parent = replace(t, d);
+	p = add(t, &d->head.task, id);
+	p->parent_exec_id = parent;
+	p->pid = d->head.task.tgid;
+	p->ppid = d->parent.tgid;
+	p->start_ns = d->head.task.start_ns;
+	p->exec_ns = d->head.time;
+	p->creds = d->creds;
+	p->loginuid = d->loginuid;
+	set_identity(p, d);
+	p->image = make_image(t, d);
+	p->container = containers_get(t->config.containers, d->head.hierarchy, d->head.cgroup, d->head.task.tgid);
+	return p;
 }
 
 const struct process_def *proctable_exec(struct proctable *t, const struct decoded *d)
 {
-	struct process *p = find(t, &d->head.task);
-	uint64_t parent;
+	uint64_t id = proctable_exec_id(t, &d->head.task);
 
-	if (p)
-		return &p->def;
-	parent = replace(t, d);
-	p = add(t, &d->head.task);
-	p->def = (struct process_def){
-		.exec_id = proctable_exec_id(t, &d->head.task),
-		.parent_exec_id = parent,
-		.pid = d->head.task.tgid,
-		.ppid = d->parent.tgid,
-		.start_ns = d->head.task.start_ns,
-		.exec_ns = d->head.time,
-		.creds = d->creds,
-		.loginuid = d->loginuid,
-	};
-	p->creds = d->creds;
-	set_identity(p, d);
-	set_image(p, make_image(t, d));
-	set_container(t, p, &d->head, d->head.task.tgid);
-	return &p->def;
+	return define(t, id, take_exec(t, d, id));
 }
 
 bool proctable_exit(struct proctable *t, const struct nj_task *task)
 {
-	struct process *p = find(t, task);
+	uint64_t id = proctable_exec_id(t, task);
+	struct process *p = table_get(t->images, &id);
 
 	if (!p || (p->dead && !p->ghost))
 		return false;
 	p->ghost = false;
-	bury(t, p);
+	bury(t, p, id);
 	(void)table_remove(t->pids, &task->tgid);
 	return true;
 }
 
+/* Few processes ever change theirs. Without memory for it the children seem to start with the old ones. */
 void proctable_set_creds(struct proctable *t, const struct nj_task *task, const struct creds *creds)
 {
-	struct process *p = find(t, task);
+	uint64_t id = proctable_exec_id(t, task);
+	struct process *p = table_get(t->images, &id);
 
-	if (p)
-		p->creds = *creds;
+	if (p && !p->now)
+		p->now = malloc(sizeof(*p->now));
+	if (p && p->now)
+		*p->now = *creds;
 }
 
 /* A record as the kernel would have written it, from what /proc says now. */
@@ -334,6 +385,7 @@ static void decoded_from_procfs(const struct procfs_image *image, const struct n
 
 static const struct process_def *add_from_procfs(struct proctable *t, const struct nj_head *head)
 {
+	uint64_t id = proctable_exec_id(t, &head->task);
 	struct procfs_image image;
 	const uint64_t *parent;
 	struct decoded d;
@@ -346,31 +398,36 @@ static const struct process_def *add_from_procfs(struct proctable *t, const stru
 	decoded_from_procfs(&image, head, &d);
 	parent = table_peek(t->pids, &image.ppid);
 	parent_id = parent ? *parent : 0;
-	(void)proctable_exec(t, &d);
-	p = find(t, &head->task);
-	p->def.parent_exec_id = parent_id;
-	return &p->def;
+	p = take_exec(t, &d, id);
+	p->parent_exec_id = parent_id;
+	return define(t, id, p);
+}
+
+/* It is gone, and nothing says that its end is still to come: nothing may keep it for ever. */
+static const struct process_def *add_ghost(struct proctable *t, const struct nj_head *head)
+{
+	struct decoded bare = {.head = *head, .cwd = "", .exe_raw = "", .file.path = "",
+			       .loginuid = LOGINUID_NONE};
+	uint64_t id = proctable_exec_id(t, &head->task);
+	struct process *ghost;
+
+	bare.head.time = 0;
+	ghost = take_exec(t, &bare, id);
+	ghost->ghost = true;
+	bury(t, ghost, id);
+	return define(t, id, ghost);
 }
 
 const struct process_def *proctable_of(struct proctable *t, const struct nj_head *head, bool *ret_unknown)
 {
 	const struct process_def *known = proctable_find(t, &head->task);
-	struct decoded bare = {.head = *head, .cwd = "", .exe_raw = "", .file.path = "",
-			       .loginuid = LOGINUID_NONE};
-	struct process *ghost;
 
 	if (!known)
 		known = add_from_procfs(t, head);
 	if (known)
 		return known;
 	*ret_unknown = true;
-	bare.head.time = 0;
-	(void)proctable_exec(t, &bare);
-	/* It is gone, and nothing says that its end is still to come: nothing may keep it for ever. */
-	ghost = find(t, &head->task);
-	ghost->ghost = true;
-	bury(t, ghost);
-	return &ghost->def;
+	return add_ghost(t, head);
 }
 
 const struct process_def *proctable_target(struct proctable *t, const struct nj_owner *target)

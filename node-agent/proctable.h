@@ -7,8 +7,8 @@
  * first. An ended or replaced image stays findable for PROCTABLE_GRACE further ones: sockets close
  * after their owner is gone.
  *
- * A struct process_def stays at its address, unchanged, until the proctable_turn after the one in
- * which it ended. One thread. */
+ * A record takes 200 bytes and its image what its texts take. A struct process_def is made of both when it is
+ * asked for; it stays at its address, unchanged, until the next proctable_turn. One thread. */
 #pragma once
 
 #include "node-agent/containers.h"
@@ -37,7 +37,7 @@ struct proctable_stats {
 struct proctable *proctable_new(const struct proctable_config *config);
 void proctable_free(struct proctable *t); /* NULL allowed */
 
-/* Before each turn: ended records past the grace go. */
+/* Before each turn: ended records past the grace go, and all definitions that were handed out. */
 void proctable_turn(struct proctable *t);
 
 uint64_t proctable_exec_id(const struct proctable *t, const struct nj_task *task);

@@ -90,6 +90,35 @@ static void a_fork_shares_the_image_and_an_exec_replaces_it(void **state)
 	proctable_free(t);
 }
 
+/* Until the turn ends; then it is made again, the same in every part. */
+static void a_definition_stays_for_a_turn(void **state)
+{
+	struct proctable *t = table_with(16, 0);
+	struct decoded d = exec_of(1, 1, "/bin/x");
+	const struct process_def *p;
+
+	(void)state;
+	d.args = bytes_of("a\0\0bc\0", 6); /* one is empty */
+	p = proctable_exec(t, &d);
+	assert_ptr_equal(proctable_find(t, &d.head.task), p);
+	for (int turn = 0; turn < 3; turn++) {
+		proctable_turn(t);
+		p = proctable_find(t, &d.head.task);
+		assert_int_equal(p->arg_count, 3);
+		assert_true(bytes_equal(p->args[0], bytes_of_text("a")));
+		assert_int_equal(p->args[1].len, 0);
+		assert_true(bytes_equal(p->args[2], bytes_of_text("bc")));
+		assert_true(bytes_equal(p->env[0], bytes_of_text("KEEP=1")));
+		assert_string_equal(p->exe.path, "/bin/x");
+		assert_string_equal(p->cwd, "/");
+		assert_string_equal(p->exe_raw, "./raw");
+		assert_string_equal(p->comm, "name");
+		assert_int_equal(p->exec_id, proctable_exec_id(t, &d.head.task));
+		assert_int_equal(p->exec_ns, 5);
+	}
+	proctable_free(t);
+}
+
 static void a_child_starts_with_what_its_parent_became(void **state)
 {
 	struct proctable *t = table_with(16, 0);
@@ -316,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(identity_depends_on_every_part_and_nothing_else),
 		cmocka_unit_test(a_fork_shares_the_image_and_an_exec_replaces_it),
+		cmocka_unit_test(a_definition_stays_for_a_turn),
 		cmocka_unit_test(a_child_starts_with_what_its_parent_became),
 		cmocka_unit_test(a_process_ends_once_and_stays_findable_for_a_while),
 		cmocka_unit_test(the_cap_holds_and_live_ones_that_go_are_counted),
