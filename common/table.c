@@ -44,6 +44,12 @@ static uint32_t bucket_count(uint32_t capacity)
 	return n;
 }
 
+/* Aligned for any type that fits. */
+static size_t stride_of(size_t record_size)
+{
+	return record_size > 8 ? (record_size + 15) & ~(size_t)15 : 8;
+}
+
 /* Zeroed; NULL without memory. */
 static void *array_new(size_t count, size_t size)
 {
@@ -72,9 +78,7 @@ struct table *table_new(const struct table_config *config)
 	t->config = *config;
 	t->mask = bucket_count(config->capacity) - 1;
 	t->slot_count = (size_t)config->capacity + 1;
-	t->record_stride = (config->record_size + 15) & ~(size_t)15;
-	if (t->record_stride == 0)
-		t->record_stride = 16;
+	t->record_stride = stride_of(config->record_size);
 	t->fresh = 1;
 	t->stats.capacity = config->capacity;
 	t->buckets = array_new((size_t)t->mask + 1, sizeof(*t->buckets));
@@ -237,10 +241,27 @@ bool table_remove(struct table *t, const void *key)
 	return true;
 }
 
+/* A mapped array is zeros again and takes no memory. */
+static void array_reset(void *array, size_t count, size_t size)
+{
+	if (count * size < MAP_BYTES)
+		memset(array, 0, count * size);
+	else
+		(void)madvise(array, count * size, MADV_DONTNEED);
+}
+
+/* As table_new has left it: no slot is used, and slot 0 is alone in its ring. */
 void table_clear(struct table *t)
 {
-	while (t->slots[0].newer != 0)
+	while (t->config.gone && t->slots[0].newer != 0)
 		release(t, t->slots[0].newer);
+	array_reset(t->buckets, (size_t)t->mask + 1, sizeof(*t->buckets));
+	array_reset(t->slots, t->slot_count, sizeof(*t->slots));
+	t->fresh = 1;
+	t->freed = NONE;
+	t->stats.count = 0;
+	array_reset(t->keys, t->slot_count, t->config.key_size);
+	array_reset(t->records, t->slot_count, t->record_stride);
 }
 
 void table_each(struct table *t, bool (*visit)(void *ctx, const void *key, void *record), void *ctx)

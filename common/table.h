@@ -47,7 +47,7 @@ void *table_peek(const struct table *t, const void *key);
 /* Finds or makes (zeroed); never fails. *ret_new may be NULL. */
 void *table_put(struct table *t, const void *key, bool *ret_new);
 bool table_remove(struct table *t, const void *key);
-void table_clear(struct table *t);
+void table_clear(struct table *t); /* all of them; what a large table took goes back to the system */
 
 /* Visits all from the least to the most recently used one; visit may remove the record it is
  * given and no other. Stops when visit returns false. */

@@ -36,6 +36,7 @@ enum {
 };
 
 /* What an event adds of a sort at most: its six strings. */
+#define BATCH_USUAL (64UL << 10) /* bytes whose memory is kept for the next one */
 #define DEFINITIONS_PER_EVENT 6U
 #define DEFINITION_MAX	      (512UL << 10)
 #define FILE_MAX	      (PB_HEAD_MAX + 7 * PB_FIELD_MAX) /* and its path */
@@ -145,8 +146,8 @@ void wire_encode_begin(struct wire_encoder *enc)
 	enc->opens_epoch = false;
 	if (enc->epoch_wanted || lost)
 		open_epoch(enc);
-	buf_clear(&enc->definitions);
-	buf_clear(&enc->body);
+	buf_clear_to(&enc->definitions, BATCH_USUAL);
+	buf_clear_to(&enc->body, BATCH_USUAL);
 	enc->event_count = 0;
 	enc->first_event = 0;
 }

@@ -283,6 +283,7 @@ static void tick(struct agent *a)
 	a->tick_ns = a->now_ns;
 	if (a->trim_ns != 0 && a->now_ns >= a->trim_ns) {
 		a->trim_ns = 0;
+		batch_new_epoch(a->batch);
 		footprint_trim();
 	}
 }

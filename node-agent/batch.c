@@ -56,6 +56,11 @@ void batch_set_limits(struct batch *b, const struct batch_config *config)
 	b->config.age_ns = config->age_ns;
 }
 
+void batch_new_epoch(struct batch *b)
+{
+	wire_encoder_new_epoch(b->enc);
+}
+
 void batch_set_generation(struct batch *b, uint32_t generation)
 {
 	b->generation = generation;

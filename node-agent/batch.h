@@ -38,6 +38,9 @@ void batch_free(struct batch *b);			    /* NULL allowed; what is open is lost */
 
 /* Of the next batch on; the rest of config is not looked at. */
 void batch_set_limits(struct batch *b, const struct batch_config *config);
+/* The next batch opens a new epoch, in which only what still acts is defined: after a snapshot nobody keeps
+ * the definitions of all that ran. */
+void batch_new_epoch(struct batch *b);
 /* Stamped on batches from now on. */
 void batch_set_generation(struct batch *b, uint32_t generation);
 void batch_set_wall_offset(struct batch *b, int64_t wall_offset_ns);

@@ -304,6 +304,24 @@ static void an_old_epoch_and_a_full_one_are_followed_by_a_new_one(void **state)
 	desk_free(d);
 }
 
+static void a_new_epoch_can_be_wanted(void **state)
+{
+	struct desk *d = desk_new(1, 1 << 20, 1 << 20);
+	struct wire_batch batch;
+
+	(void)state;
+	add(d, T0);
+	batch_new_epoch(d->batch);
+	add(d, T0);
+	add(d, T0);
+	take(d, &batch);
+	take(d, &batch);
+	assert_true(batch.head.opens_epoch);
+	take(d, &batch);
+	assert_false(batch.head.opens_epoch);
+	desk_free(d);
+}
+
 static void a_gap_in_the_numbers_closes_the_batch(void **state)
 {
 	struct desk *d = desk_new(100, 1 << 20, 1 << 20);
@@ -358,6 +376,7 @@ int main(void)
 		cmocka_unit_test(a_full_batch_is_closed_at_once),
 		cmocka_unit_test(a_batch_of_enough_bytes_is_closed_at_once),
 		cmocka_unit_test(an_old_epoch_and_a_full_one_are_followed_by_a_new_one),
+		cmocka_unit_test(a_new_epoch_can_be_wanted),
 		cmocka_unit_test(a_gap_in_the_numbers_closes_the_batch),
 		cmocka_unit_test(losses_from_the_kernel_go_out_without_an_event),
 	};

@@ -125,6 +125,36 @@ static void a_removed_slot_is_used_again_and_zeroed(void **state)
 	assert_false(is_new);
 }
 
+/* Of a size that is mapped, and of one that is not. */
+static void a_cleared_table_is_as_it_was_made(void **state)
+{
+	static const uint32_t capacities[] = {3, 20000};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct seen seen = {0};
+		_cleanup_(table_freep) struct table *t = make(capacities[i], &seen);
+		struct table_stats stats;
+		uint64_t key = 2;
+
+		for (uint64_t n = 1; n <= 3; n++)
+			put(t, n)->value = 99;
+		assert_true(table_remove(t, &key));
+		table_clear(t);
+		assert_int_equal(seen.count, 3);
+		table_stats(t, &stats);
+		assert_int_equal(stats.count, 0);
+		for (uint64_t n = 1; n <= 3; n++)
+			assert_null(table_peek(t, &n));
+		for (uint64_t n = 1; n <= capacities[i]; n++)
+			assert_int_equal(put(t, n)->value, 0);
+		table_stats(t, &stats);
+		assert_int_equal(stats.count, capacities[i]);
+		assert_int_equal(stats.evicted, 0);
+		assert_int_equal(seen.count, 3);
+	}
+}
+
 static bool remove_even(void *ctx, const void *key, void *record)
 {
 	(void)record;
@@ -169,6 +199,7 @@ int main(void)
 		cmocka_unit_test(a_marked_record_outlives_a_flood_of_unmarked_ones),
 		cmocka_unit_test(a_table_of_marked_records_still_takes_new_ones_and_counts_what_it_cost),
 		cmocka_unit_test(a_removed_slot_is_used_again_and_zeroed),
+		cmocka_unit_test(a_cleared_table_is_as_it_was_made),
 		cmocka_unit_test(a_visit_may_remove_what_it_is_given),
 		cmocka_unit_test(every_record_is_told_when_the_table_goes),
 	};
