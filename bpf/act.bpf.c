@@ -205,11 +205,11 @@ int act_add_target(__u64 task_address)
 
 	if (!s)
 		return 0;
-	target.task.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	target.task.tgid = (__u32)BPF_CORE_READ(task, tgid);
-	target.task.exec_count = (__u32)BPF_CORE_READ(task, group_leader, self_exec_id);
-	target.tid = (__u32)BPF_CORE_READ(task, pid);
-	task_css_cgroup(BPF_CORE_READ(task, cgroups), &target.cgroup, &target.hierarchy);
+	target.task.start_ns = kernel_read(task, group_leader, start_boottime);
+	target.task.tgid = (__u32)kernel_read(task, tgid);
+	target.task.exec_count = (__u32)kernel_read(task, group_leader, self_exec_id);
+	target.tid = (__u32)kernel_read(task, pid);
+	task_css_cgroup(kernel_read(task, cgroups), &target.cgroup, &target.hierarchy);
 	return part_put(s, NJ_PART_TARGET, &target, sizeof(target));
 }
 

@@ -68,7 +68,7 @@ static __always_inline void act_args(struct nj_act *act, const struct call *call
 static __always_inline void act_add_file(__u32 path_type, struct file *file)
 {
 	act_add_path(path_type, (__u64)&file->f_path);
-	act_add_inode((__u64)BPF_CORE_READ(file, f_inode));
+	act_add_inode((__u64)kernel_read(file, f_inode));
 }
 
 /* Head and length, then out. The current task is who acted. */

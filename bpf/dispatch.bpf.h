@@ -23,6 +23,20 @@ static __always_inline bool should_drop_workload(__u32 act)
 	return settings.flags & NJ_WANT_WORKLOADS && !(filter_classes() & classes_of[act]);
 }
 
+/* Each place by its own number: the kernel makes that a plain jump, where a number that is computed takes an
+ * indirect one. */
+static __always_inline void go_on(void *ctx, __u32 act)
+{
+	switch (program_of[act]) {
+#define PROGRAM(name)                                                                              \
+	case NJ_PROGRAM_##name:                                                                    \
+		bpf_tail_call_static(ctx, &call_programs, NJ_PROGRAM_##name);                      \
+		break;
+		NJ_PROGRAMS(PROGRAM)
+#undef PROGRAM
+	}
+}
+
 /* Most calls end at the first bitmap. */
 static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long result)
 {
@@ -53,6 +67,6 @@ static __always_inline int dispatch(void *ctx, const struct pt_regs *regs, long 
 	if (act == NJ_ACT_SOCKETCALL)
 		act = socketcall_resolve(&s->call);
 	if (act != NJ_ACT_NONE && act < NJ_ACT_MAX)
-		bpf_tail_call(ctx, &call_programs, program_of[act]);
+		go_on(ctx, act);
 	return 0;
 }

@@ -5,32 +5,58 @@
 #include "bpf/settings.bpf.h"
 #include "bpf/task.bpf.h"
 
+static __always_inline bool emit_is_life(__u32 class)
+{
+	return class == NJ_CLASS_PROCESS || class == NJ_CLASS_CGROUP;
+}
+
 static __always_inline void *emit_ring(__u32 class)
 {
 	__u32 row = 0;
 
-	if (class != NJ_CLASS_PROCESS && class != NJ_CLASS_CGROUP)
-		row = 1 + bpf_get_smp_processor_id() % (ring_count ?: 1);
+	if (!emit_is_life(class)) {
+		row = bpf_get_smp_processor_id();
+		/* A division costs more than the rest of this. */
+		if (row >= ring_count)
+			row %= ring_count ?: 1;
+		row++;
+	}
 	return bpf_map_lookup_elem(&rings, &row);
 }
 
 /* Whether a record may have to be acted upon at once, or only explains what follows. */
 enum emit_haste { EMIT_LATER, EMIT_NOW };
 
-/* The flags to submit with, asked right before it. Two CPUs may both ring: no harm. When the agent
- * goes to sleep in between, the kernel's own rule (a record that the reader waits at wakes it) still
- * holds for what is urgent; what is not fills at most a quarter of its ring. */
-static __always_inline __u64 emit_flags(void *ring, enum emit_haste haste)
+/* The flags to submit with, asked right before it. Two CPUs may both ring: no harm. What is not urgent
+ * fills at most a quarter of its ring. */
+static __always_inline __u64 emit_flags(void *ring, __u32 class, enum emit_haste haste)
 {
 	__u32 state = bell.state;
+	__u32 quarter = (emit_is_life(class) ? process_ring_bytes : cpu_ring_bytes) / 4;
 
 	if (state == NJ_AGENT_AWAKE)
-		return haste == EMIT_NOW ? 0 : BPF_RB_NO_WAKEUP;
-	if ((haste == EMIT_LATER || state == NJ_AGENT_NAPS) &&
-	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4)
+		return BPF_RB_NO_WAKEUP;
+	if ((haste == EMIT_LATER || state == NJ_AGENT_NAPS) && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < quarter)
 		return BPF_RB_NO_WAKEUP;
 	bell.state = NJ_AGENT_AWAKE;
 	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* After what is urgent was submitted, which is a full barrier: an agent that said meanwhile that it
+ * sleeps has either seen the record before it did (capture_wait_ns looks again) or is woken here, by a
+ * record that is none. Were it left to the kernel's own rule, every record that an agent keeps up with
+ * would wake it while it works. */
+static __always_inline void emit_wake(void *ring, enum emit_haste haste)
+{
+	void *nothing;
+
+	if (haste == EMIT_LATER || bell.state != NJ_AGENT_ASLEEP)
+		return;
+	nothing = bpf_ringbuf_reserve(ring, sizeof(__u64), 0);
+	if (!nothing)
+		return;
+	bell.state = NJ_AGENT_AWAKE;
+	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline struct nj_counts *emit_counts(void)
@@ -116,8 +142,10 @@ static __always_inline void emit_record(const void *record, __u32 size, __u32 cl
 	void *ring = emit_ring(class);
 
 	emit_seen(class);
-	if (ring && bpf_ringbuf_output(ring, (void *)record, size, emit_flags(ring, haste)) == 0)
+	if (ring && bpf_ringbuf_output(ring, (void *)record, size, emit_flags(ring, class, haste)) == 0) {
+		emit_wake(ring, haste);
 		return;
+	}
 	emit_lost(class);
 	if (head->window)
 		emit_void_window(head->window);
@@ -145,5 +173,10 @@ static __always_inline void emit_submit(void *record, __u32 class, enum emit_has
 {
 	void *ring = emit_ring(class);
 
-	bpf_ringbuf_submit(record, ring ? emit_flags(ring, haste) : 0);
+	if (!ring) {
+		bpf_ringbuf_submit(record, 0);
+		return;
+	}
+	bpf_ringbuf_submit(record, emit_flags(ring, class, haste));
+	emit_wake(ring, haste);
 }

@@ -43,7 +43,7 @@ static __always_inline __u32 image_append_raw(struct scratch *s, __u32 pos, stru
 static __always_inline __u32 image_append_endpoints(struct scratch *s, __u32 pos, struct nj_exec *exec,
 						    const struct task_struct *task, __u32 row)
 {
-	int found = fdinfo_endpoints((__u64)BPF_CORE_READ(task, files), row);
+	int found = fdinfo_endpoints((__u64)kernel_read(task, files), row);
 	__u32 count = (__u32)found & 31;
 
 	if (count > NJ_ENDPOINTS_MAX)

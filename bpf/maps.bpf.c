@@ -19,6 +19,8 @@ struct windows_map windows SEC(".maps");
 struct walk_map walks SEC(".maps");
 
 const volatile __u32 ring_count = 1;
+const volatile __u32 cpu_ring_bytes = 0;
+const volatile __u32 process_ring_bytes = 0;
 const volatile bool use_v1_cgroup = false;
 const volatile bool has_rdonly_cast = false;
 const volatile __u32 windows_per_cpu = 1;

@@ -54,7 +54,7 @@ static __noinline int tell(struct scratch *s, const struct call *call, const str
 		return 0;
 	file = fdinfo_current_file((__s32)call->arg[0]);
 	socket = socket_of(file);
-	if (!socket || BPF_CORE_READ(socket, type) == SOCK_STREAM)
+	if (!socket || kernel_read(socket, type) == SOCK_STREAM)
 		return 0;
 	fdinfo_endpoint((__u64)file, (int)call->arg[0], ENDPOINT_SLOT, SCRATCH_HOOK);
 	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_NONE)
@@ -68,7 +68,7 @@ static __noinline int tell(struct scratch *s, const struct call *call, const str
 	act->arg[1] = m->count;
 	act->arg_count = 2;
 	act_add_endpoint(ENDPOINT_SLOT);
-	socket_add_names((__u64)BPF_CORE_READ(socket, sk), SOCKET_PEER);
+	socket_add_names((__u64)kernel_read(socket, sk), SOCKET_PEER);
 	if (len)
 		act_add_raw(NJ_PART_ADDRESS, len);
 	act_emit(s, act, NJ_CLASS_MESSAGE, EMIT_LATER);

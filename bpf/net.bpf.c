@@ -17,29 +17,34 @@ static __always_inline bool named_state(int new_state)
 	       new_state == TCP_ESTABLISHED;
 }
 
-/* Where the caller is the owner: notes it. Elsewhere finds it. False: nobody owns the socket yet. */
-static __always_inline bool socket_owner(struct sock *sk, int new_state, __u64 cookie, struct nj_owner *ret_owner)
+/* A socket gets its cookie when it is first asked for. */
+static __always_inline __u64 cookie_of(struct sock *sk)
+{
+	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
+
+	return cookie ?: bpf_get_socket_cookie(sk);
+}
+
+/* Where the caller is the owner: notes it. */
+static __always_inline void note_owner(struct sock *sk, int new_state, struct nj_owner *ret_owner)
 {
 	struct nj_owner *kept;
 
-	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
-		task_owner(ret_owner);
-		ret_owner->netns = sk->__sk_common.skc_net.net->ns.inum;
-		ret_owner->unsent = new_state == TCP_SYN_SENT && filter_class(NJ_CLASS_PAYLOAD);
-		kept = bpf_sk_storage_get(&owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-		if (kept)
-			*kept = *ret_owner;
-		return true;
-	}
-	kept = bpf_sk_storage_get(&owners, sk, NULL, 0);
-	if (!kept)
-		kept = bpf_map_lookup_elem(&accepted, &cookie);
-	if (!kept)
-		return false;
-	*ret_owner = *kept;
-	if (new_state == TCP_CLOSE)
-		bpf_map_delete_elem(&accepted, &cookie);
-	return true;
+	task_owner(ret_owner);
+	ret_owner->netns = sk->__sk_common.skc_net.net->ns.inum;
+	ret_owner->unsent = new_state == TCP_SYN_SENT && filter_class(NJ_CLASS_PAYLOAD);
+	kept = bpf_sk_storage_get(&owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (kept)
+		*kept = *ret_owner;
+}
+
+/* NULL: nobody owns the socket yet. *ret_accepted: its owner is in the hash of accepted sockets. */
+static __always_inline struct nj_owner *find_owner(struct sock *sk, __u64 cookie, bool *ret_accepted)
+{
+	struct nj_owner *kept = bpf_sk_storage_get(&owners, sk, NULL, 0);
+
+	*ret_accepted = !kept;
+	return kept ?: bpf_map_lookup_elem(&accepted, &cookie);
 }
 
 /* A connection that was accepted, and so had an owner once: it still has its struct socket, or lost it
@@ -60,29 +65,13 @@ static __always_inline void count_ownerless(const struct sock *sk, int old_state
 		__sync_fetch_and_add(&row->ownerless, 1);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
+static __always_inline void tell_state(struct sock *sk, int old_state, int new_state, const struct nj_owner *owner)
 {
-	struct nj_owner owner = {0};
-	struct nj_tcp *tcp;
-	__u64 cookie;
+	struct nj_tcp *tcp = emit_reserve(struct nj_tcp, NJ_CLASS_TCP);
 
-	if (sk->sk_protocol != IPPROTO_TCP || !named_state(new_state))
-		return 0;
-	cookie = bpf_get_socket_cookie(sk);
-	/* A connection that comes in has its name now and its owner at accept. */
-	if (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_SENT)
-		return 0;
-	if (!socket_owner(sk, new_state, cookie, &owner)) {
-		count_ownerless(sk, old_state, new_state);
-		return 0;
-	}
-	if (should_drop_task(owner.task.tgid))
-		return 0;
-	tcp = emit_reserve(struct nj_tcp, NJ_CLASS_TCP);
 	if (!tcp)
-		return 0;
-	emit_head_owner(&tcp->head, NJ_TCP, sizeof(*tcp), &owner);
+		return;
+	emit_head_owner(&tcp->head, NJ_TCP, sizeof(*tcp), owner);
 	tcp->old_state = (__u8)old_state;
 	tcp->new_state = (__u8)new_state;
 	tcp->owner_known = 1;
@@ -94,6 +83,33 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	fdinfo_inet(sk, &tcp->socket);
 	tcp->socket.state = (__u8)new_state;
 	emit_submit(tcp, NJ_CLASS_TCP, new_state == TCP_ESTABLISHED ? EMIT_NOW : EMIT_LATER);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
+{
+	struct nj_owner own = {0}, *owner = &own;
+	bool is_accepted = false;
+	__u64 cookie;
+
+	if (!named_state(new_state) || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	cookie = cookie_of(sk);
+	/* A connection that comes in has its name now and its owner at accept. */
+	if (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_SENT)
+		return 0;
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+		note_owner(sk, new_state, &own);
+	else
+		owner = find_owner(sk, cookie, &is_accepted);
+	if (!owner) {
+		count_ownerless(sk, old_state, new_state);
+		return 0;
+	}
+	if (!should_drop_task(owner->task.tgid))
+		tell_state(sk, old_state, new_state, owner);
+	if (is_accepted && new_state == TCP_CLOSE)
+		bpf_map_delete_elem(&accepted, &cookie);
 	return 0;
 }
 
@@ -107,7 +123,7 @@ static __noinline struct sock *look_at(struct scratch *s, __s64 fd, __s64 result
 
 	if (socket) {
 		fdinfo_endpoint((__u64)file, (int)fd, ENDPOINT_SLOT, SCRATCH_HOOK);
-		return BPF_CORE_READ(socket, sk);
+		return kernel_read(socket, sk);
 	}
 	__builtin_memset(ep, 0, sizeof(*ep));
 	ep->kind = result >= 0 ? NJ_EP_SOCKET_OTHER : NJ_EP_NONE;
@@ -203,16 +219,29 @@ static __always_inline int listened(struct scratch *s, const struct call *call)
 	return tell(s, act, sk, 0);
 }
 
+/* Nearly every connect: so before anything is looked up for a record. */
+static __always_inline bool is_told_by_state(const struct call *call)
+{
+	struct socket *socket = socket_of(fdinfo_current_file((__s32)call->arg[0]));
+	struct sock *sk = socket ? kernel_read(socket, sk) : NULL;
+	__u16 protocol;
+
+	if (!sk || !is_inet(kernel_read(sk, __sk_common.skc_family)))
+		return false;
+	protocol = kernel_read(sk, sk_protocol);
+	return (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) && socket_had_state(sk, call->result);
+}
+
 static __always_inline int connected(struct scratch *s, const struct call *call)
 {
-	struct sock *sk = look_at(s, (__s32)call->arg[0], call->result);
-	__u8 kind = s->endpoints[ENDPOINT_SLOT].kind;
 	struct nj_act *act;
+	struct sock *sk;
 	__u32 len;
 
-	if (kind == NJ_EP_NONE || socket_came_to_nothing(call->result))
+	if (socket_came_to_nothing(call->result) || is_told_by_state(call))
 		return 0;
-	if (kind == NJ_EP_TCP && socket_had_state(sk, call->result))
+	sk = look_at(s, (__s32)call->arg[0], call->result);
+	if (s->endpoints[ENDPOINT_SLOT].kind == NJ_EP_NONE)
 		return 0;
 	len = socket_read_address(s, call->arg[1], (__u32)call->arg[2]);
 	/* A connect to AF_UNSPEC dissolves the association. */

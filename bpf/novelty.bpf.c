@@ -135,7 +135,7 @@ static __always_inline bool tell(const struct nj_window *window, __u64 now)
 	repeat->count = window->count;
 	repeat->key = window->key;
 	repeat->last_ns = window->last_ns;
-	bpf_ringbuf_submit(repeat, emit_flags(ring, EMIT_LATER));
+	bpf_ringbuf_submit(repeat, emit_flags(ring, window->key.class, EMIT_LATER));
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 /* Rings that CPUs share, apart from the one of process life. */
 extern const volatile __u32 ring_count;
+extern const volatile __u32 cpu_ring_bytes, process_ring_bytes; /* of each, and of that one */
 /* Containers sit in cgroup v1 only where v2's root holds everybody. */
 extern const volatile bool use_v1_cgroup;
 /* Slots in which acts are remembered, a power of two, and what their hashes begin with: not to be

@@ -6,27 +6,27 @@
 /* A UNIX socket's address, abstract ones too, and where it is bound in the file tree. */
 static __always_inline void add_unix(const struct unix_sock *unix, __u32 type, bool with_path)
 {
-	struct unix_address *address = BPF_CORE_READ(unix, addr);
-	struct dentry *dentry = BPF_CORE_READ(unix, path.dentry);
-	__u32 len = (__u32)BPF_CORE_READ(address, len);
+	struct unix_address *address = kernel_read(unix, addr);
+	struct dentry *dentry = kernel_read(unix, path.dentry);
+	__u32 len = (__u32)kernel_read(address, len);
 
 	if (len > sizeof(__u16))
 		act_add_kernel(type, (__u64)&address->name, len);
 	if (!dentry || !with_path)
 		return;
 	act_add_path(NJ_PART_PATH, (__u64)&unix->path);
-	act_add_inode((__u64)BPF_CORE_READ(dentry, d_inode));
+	act_add_inode((__u64)kernel_read(dentry, d_inode));
 }
 
 int socket_add_names(__u64 sock, __u32 side)
 {
 	const struct sock *sk = (void *)sock;
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = kernel_read(sk, __sk_common.skc_family);
 	bool own_serves = side == SOCKET_OWN;
 
 	if (family == AF_UNIX) {
 		const struct unix_sock *own = (void *)sk;
-		const struct sock *peer = BPF_CORE_READ(own, peer);
+		const struct sock *peer = kernel_read(own, peer);
 
 		add_unix(own, own_serves ? NJ_PART_NAME : NJ_PART_NAME2, own_serves);
 		if (peer)

@@ -15,9 +15,9 @@ int socket_add_names(__u64 sock, __u32 side);
 /* The struct socket behind a file; NULL when it is something else. */
 static __always_inline struct socket *socket_of(const struct file *file)
 {
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (!file || (kernel_read(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
-	return BPF_CORE_READ(file, private_data);
+	return kernel_read(file, private_data);
 }
 
 /* Other threads may have changed what a descriptor stands for since the call looked. */
@@ -25,7 +25,7 @@ static __always_inline bool socket_table_is_shared(void)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
 
-	return BPF_CORE_READ(task, files, count.counter) > 1;
+	return kernel_read(task, files, count.counter) > 1;
 }
 
 /* What says that nothing happened yet, and no more: not an attempt that failed. */
@@ -51,7 +51,7 @@ static __always_inline bool socket_had_state(const struct sock *sk, __s64 result
 {
 	if (result >= 0)
 		return true;
-	if (BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == 0)
+	if (kernel_read(sk, __sk_common.skc_cookie.counter) == 0)
 		return false;
 	switch (-result) {
 	case EPERM:

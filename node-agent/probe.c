@@ -144,6 +144,8 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, enum pr
 			bpf_object__find_program_by_name(skel->obj, config->refused), 0, "rcu_utilization");
 	(void)bpf_map__set_max_entries(skel->maps.rings, config->cpu_rings + 1);
 	skel->rodata->ring_count = config->cpu_rings;
+	skel->rodata->cpu_ring_bytes = (uint32_t)config->cpu_ring_bytes;
+	skel->rodata->process_ring_bytes = (uint32_t)config->process_ring_bytes;
 	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;
 	skel->rodata->has_rdonly_cast = config->kernel.has_rdonly_cast;
 	(void)bpf_map__set_max_entries(skel->maps.windows, config->windows_per_cpu * config->cpus);
