@@ -124,7 +124,7 @@ static void round_of_12(struct feed *f, uint32_t i)
 static void begin(struct feed *f, struct metrics *metrics)
 {
 	struct detect_options options;
-	struct stage1_out out = {on_alert, on_observation, f};
+	struct stage1_out out = {.alert = on_alert, .observe = on_observation, .ctx = f};
 
 	memset(f, 0, sizeof(*f));
 	detect_options_default(&options);

@@ -189,7 +189,7 @@ static void measure(rd_kafka_t *rk, volatile uint64_t *at, size_t attacks, struc
 	for (size_t i = 0; i < attacks; i++) {
 		double ms;
 
-		(void)poll(NULL, 0, REST_MS);
+		(void)poll(NULL, 0, REST_MS); /* attacks come at a pace: nothing to wait for */
 		ms = attack(rk, at, &o.verdict_ms[o.detected]);
 		if (ms >= 0)
 			o.ms[o.detected++] = ms;

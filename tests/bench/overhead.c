@@ -24,6 +24,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "tests/await.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/programs.h"
 #include "tests/bench/sink.h"
@@ -112,20 +113,21 @@ static uint16_t free_port(void)
 	return ntohs(at.sin_port);
 }
 
+static bool answers(const struct sockaddr_in *to)
+{
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0;
+}
+
 static void await_port(uint16_t port, const char *name)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET,
 				 .sin_port = htons(port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-	for (int i = 0; i < 500; i++) {
-		_cleanup_(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-		if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
-			return;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	bench_die("%s does not answer", name);
+	if (!AWAIT(answers(&to), 5 * NS_PER_SEC))
+		bench_die("%s does not answer", name);
 }
 
 static pid_t start_redis(uint16_t port)

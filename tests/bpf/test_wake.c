@@ -17,6 +17,7 @@
 
 static struct live live;
 
+/* The actor's pace: between two acts the agent has to fall asleep, and nobody tells the actor that it did. */
 static void sleep_us(long us)
 {
 	struct timespec t = {.tv_nsec = us * 1000};

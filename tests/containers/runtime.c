@@ -21,18 +21,12 @@
 #include "common/clock.h"
 #include "common/pb.h"
 #include "common/wire_check.h"
+#include "tests/await.h"
 
 #define SERVICE	 "/runtime.v1.RuntimeService/"
 #define CALL_MS	 60000
 #define READY_MS 60000
 #define SKIP	 77
-
-static void nap(void)
-{
-	const struct timespec ten_ms = {.tv_nsec = 10 * NS_PER_MS};
-
-	(void)nanosleep(&ten_ms, NULL);
-}
 
 /* ---- the node ---- */
 
@@ -131,7 +125,7 @@ static bool answers(const struct runtime *rt)
 
 void runtime_start(struct runtime *rt)
 {
-	uint64_t until = clock_monotonic_ns() + READY_MS * NS_PER_MS;
+	bool ended = false;
 	char images[96];
 
 	(void)snprintf(images, sizeof(images), "%s/root", rt->dir);
@@ -139,15 +133,12 @@ void runtime_start(struct runtime *rt)
 
 	rt->pid = spawn(rt);
 	assert_true(rt->pid > 0);
-	while (!answers(rt)) {
-		if (clock_monotonic_ns() > until || waitpid(rt->pid, NULL, WNOHANG) != 0) {
-			char command[128];
+	if (!AWAIT(answers(rt) || (ended = waitpid(rt->pid, NULL, WNOHANG) != 0), READY_MS * NS_PER_MS) || ended) {
+		char command[128];
 
-			(void)snprintf(command, sizeof(command), "tail -5 %s/log", rt->dir);
-			(void)!system(command);
-			fail_msg("containerd does not come up");
-		}
-		nap();
+		(void)snprintf(command, sizeof(command), "tail -5 %s/log", rt->dir);
+		(void)!system(command);
+		fail_msg("containerd does not come up");
 	}
 	if (!first)
 		return;
@@ -247,8 +238,7 @@ void runtime_done(struct runtime *rt)
 	char command[160];
 
 	runtime_stop(rt);
-	for (int round = 0; kill_ours(rt) > 0 && round < 500; round++)
-		nap();
+	(void)AWAIT(kill_ours(rt) == 0, 5 * NS_PER_SEC);
 	remove_cgroups(rt);
 	/* The mount namespace is ours: whatever is mounted below goes. */
 	(void)snprintf(command, sizeof(command),
@@ -314,14 +304,10 @@ static void call(struct kubelet *k, const char *method, const uint8_t *request, 
 /* containerd may fail to stop what has just ended by itself, and a kubelet tries again. */
 static void call_until_done(struct kubelet *k, const char *method, const uint8_t *request, const uint8_t *end)
 {
-	uint64_t until = clock_monotonic_ns() + CALL_MS * NS_PER_MS;
 	struct err e = {0};
 
-	while (try_call(k, method, request, end, NULL, &e) < 0) {
-		if (clock_monotonic_ns() > until)
-			fail_msg("%s: %s", method, e.text);
-		nap();
-	}
+	if (!AWAIT(try_call(k, method, request, end, NULL, &e) >= 0, CALL_MS * NS_PER_MS))
+		fail_msg("%s: %s", method, e.text);
 }
 
 static uint8_t *put_label(uint8_t *p, uint32_t field, const char *key, const char *value)

@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "common/wire.h"
 #include "nightjar/v1/agent.pb-c.h"
+#include "tests/await.h"
 
 static int remaining_ms(uint64_t deadline_ns)
 {
@@ -283,17 +284,12 @@ uint64_t collected_metric(const struct collected *c, const char *sample)
 
 bool collected_counts(const struct collected *c, const char *sample, uint64_t least)
 {
-	uint64_t deadline = clock_monotonic_ns() + PRODUCT_SAY_MS * NS_PER_MS;
+	uint64_t value = 0;
 
-	while (collected_metric(c, sample) < least)
-		if (remaining_ms(deadline) == 0) {
-			fprintf(stderr, "%s is %llu, not %llu\n", sample,
-				(unsigned long long)collected_metric(c, sample), (unsigned long long)least);
-			return false;
-		} else {
-			(void)poll(NULL, 0, 20); /* a counter has no event to wait for */
-		}
-	return true;
+	if (AWAIT((value = collected_metric(c, sample)) >= least, PRODUCT_SAY_MS * NS_PER_MS))
+		return true;
+	fprintf(stderr, "%s is %llu, not %llu\n", sample, (unsigned long long)value, (unsigned long long)least);
+	return false;
 }
 
 uint64_t collected_rss_kb(const struct collected *c)

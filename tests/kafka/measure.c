@@ -187,7 +187,7 @@ static void measure_kafka(struct deliver *d, const struct sink_kafka_options *op
 		struct alert *a = i % 2 ? NULL : alert_number("a", i);
 		uint64_t begun;
 
-		(void)nanosleep(&pause, NULL);
+		(void)nanosleep(&pause, NULL); /* one at a time, on connections that rest: nothing to wait for */
 		begun = clock_monotonic_ns();
 		if (a)
 			deliver_submit(d, a);

@@ -199,7 +199,7 @@ static void submit_all(struct deliver *d, const struct settings *s)
 		(void)snprintf(id, sizeof(id), "%026llu", (unsigned long long)i);
 		sample.alert.id = id;
 		deliver_submit(d, alert_of(&sample.alert));
-		if (s->interval_ms)
+		if (s->interval_ms) /* the pace that was asked for */
 			(void)nanosleep(&pause, NULL);
 	}
 }

@@ -4,11 +4,13 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/eventfd.h>
 
 #include "collector/kube/apiwatch.h"
 #include "common/clock.h"
+#include "tests/await.h"
 #include "tests/unit/counter.h"
 #include "tests/unit/fake_http.h"
 
@@ -34,15 +36,24 @@ struct world {
 	atomic_uint turn;
 	atomic_bool unexpected;
 	atomic_bool over;
+	int over_fd; /* readable from then on */
 	pthread_mutex_t lock; /* one request of a pod's at a time */
 };
 
+/* A watch stays open until the server ends. */
 static void hold(struct world *w)
 {
-	const struct timespec moment = {.tv_nsec = 5 * NS_PER_MS};
+	struct pollfd over = {.fd = w->over_fd, .events = POLLIN};
 
 	while (!atomic_load(&w->over))
-		(void)nanosleep(&moment, NULL);
+		(void)poll(&over, 1, -1);
+}
+
+static void end_server(struct world *w)
+{
+	atomic_store(&w->over, true);
+	assert_int_equal(eventfd_write(w->over_fd, 1), 0);
+	fake_http_stop(&w->server);
 }
 
 static void answer_pods(struct world *w, const char *head, int fd)
@@ -85,6 +96,8 @@ static int set_up(void **state)
 	assert_non_null(w);
 	w->metrics = metrics_new();
 	w->store = apistore_new(64, w->metrics);
+	w->over_fd = eventfd(0, EFD_CLOEXEC);
+	assert_true(w->over_fd >= 0);
 	fake_http_start(&w->server, handle, w);
 	*state = w;
 	return 0;
@@ -95,8 +108,8 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	apiwatch_free(w->watch);
-	atomic_store(&w->over, true);
-	fake_http_stop(&w->server);
+	end_server(w);
+	closep(&w->over_fd);
 	apistore_free(w->store);
 	metrics_free(w->metrics);
 	free(w);
@@ -128,19 +141,13 @@ static bool knows(struct world *w, const char *uid)
 
 static void await_pod(struct world *w, const char *uid)
 {
-	const struct timespec moment = {.tv_nsec = 2 * NS_PER_MS};
-	uint64_t until = clock_monotonic_ns() + WAIT_NS;
-
-	while (!knows(w, uid) && clock_monotonic_ns() < until)
-		(void)nanosleep(&moment, NULL);
-	if (!knows(w, uid))
+	if (!AWAIT(knows(w, uid), WAIT_NS))
 		fail_msg("the pod '%s' never came, after %u requests", uid, atomic_load(&w->turn));
 	assert_false(atomic_load(&w->unexpected));
 }
 
 static void a_list_is_watched_from_where_it_ended(void **state)
 {
-	const struct timespec moment = {.tv_nsec = 2 * NS_PER_MS};
 	struct world *w = *state;
 
 	w->answers[0] = (struct answer){"/api/v1/pods?limit=2 ", 200, LIST("7", POD("a", "5"))};
@@ -149,10 +156,7 @@ static void a_list_is_watched_from_where_it_ended(void **state)
 	begin(w);
 	await_pod(w, "b");
 	assert_true(knows(w, "a"));
-	for (uint64_t until = clock_monotonic_ns() + WAIT_NS;
-	     !apiwatch_is_synced(w->watch) && clock_monotonic_ns() < until;)
-		(void)nanosleep(&moment, NULL);
-	assert_true(apiwatch_is_synced(w->watch));
+	assert_true(AWAIT(apiwatch_is_synced(w->watch), WAIT_NS));
 }
 
 static void a_list_comes_in_pages(void **state)
@@ -290,22 +294,16 @@ static void a_line_that_never_ends_ends_the_watch(void **state)
 static void pods_stay_known_while_the_server_is_away(void **state)
 {
 	struct world *w = *state;
-	const struct timespec moment = {.tv_nsec = 2 * NS_PER_MS};
 
 	w->answers[0] = (struct answer){"?limit=2 ", 200, LIST("7", POD("a", "1"))};
 	w->answers[1] = (struct answer){"resourceVersion=7&", 200, ""};
 	begin(w);
 	await_pod(w, "a");
-	atomic_store(&w->over, true);
-	fake_http_stop(&w->server);
-	for (uint64_t until = clock_monotonic_ns() + WAIT_NS;
-	     (counter_value(w->metrics, "nightjar_kube_failures_total") < 12 ||
-	      counter_value(w->metrics, "nightjar_kube_watch_up{kind=\"pods\"}") != 0) &&
-	     clock_monotonic_ns() < until;)
-		(void)nanosleep(&moment, NULL);
-	assert_true(counter_value(w->metrics, "nightjar_kube_failures_total") >= 12);
+	end_server(w);
+	assert_true(AWAIT(counter_value(w->metrics, "nightjar_kube_failures_total") >= 12 &&
+				  counter_value(w->metrics, "nightjar_kube_watch_up{kind=\"pods\"}") == 0,
+			  WAIT_NS));
 	assert_true(knows(w, "a"));
-	assert_int_equal(counter_value(w->metrics, "nightjar_kube_watch_up{kind=\"pods\"}"), 0);
 	apiwatch_free(w->watch);
 	w->watch = NULL;
 	fake_http_start(&w->server, handle, w);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/rpc.h"
 #include "node-agent/cri.h"
+#include "tests/await.h"
 
 #define WAIT_MS	 20000
 #define QUICK_NS (5 * NS_PER_MS)
@@ -65,13 +66,8 @@ static struct container_def *await(struct cri *c)
 /* Until the condition holds of fresh stats. */
 #define AWAIT_STATS(c, stats, condition)                                                           \
 	do {                                                                                       \
-		const struct timespec step_ = {.tv_nsec = 2 * NS_PER_MS};                          \
-		uint64_t until_ = clock_monotonic_ns() + WAIT_MS * NS_PER_MS;                      \
-		for (cri_stats(c, stats); !(condition); cri_stats(c, stats)) {                     \
-			if (clock_monotonic_ns() > until_)                                         \
-				fail_msg("never came true: %s; problem '%s'", #condition, (stats)->problem); \
-			(void)nanosleep(&step_, NULL);                                             \
-		}                                                                                  \
+		if (!AWAIT((cri_stats(c, stats), (condition)), WAIT_MS * NS_PER_MS))                \
+			fail_msg("never came true: %s; problem '%s'", #condition, (stats)->problem); \
 	} while (0)
 
 static void assert_says(const struct cri_stats *stats, const char *part)

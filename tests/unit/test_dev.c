@@ -22,6 +22,7 @@
 #include "tests/unit/program.h"
 #include "tools/nightjar/dev.h"
 #include "tools/nightjar/run_file.h"
+#include "tests/await.h"
 
 /* A program that is ready at once and ends at SIGTERM. NAME, ready words. */
 #define FAKE                                                                                       \
@@ -362,10 +363,7 @@ static void its_address_is_known_while_it_runs(void **state)
 	assert_int_equal(kill(f->pid, SIGSTOP), 0);
 	assert_int_equal(kill(f->pid, SIGCONT), 0);
 	(void)snprintf(dir, sizeof(dir), "%s/run", f->dir);
-	for (int i = 0; run_file_read(dir, &file) < 0; i++) {
-		assert_true(i < 1000);
-		assert_int_equal(poll(NULL, 0, 5), 0);
-	}
+	assert_true(AWAIT(run_file_read(dir, &file) == 0, 5 * NS_PER_SEC));
 	assert_string_equal(file.grpc, "0.0.0.0:9");
 	assert_int_equal(file.pid, f->pid);
 	(void)snprintf(path, sizeof(path), "%s/reader-key.pem", file.certs);

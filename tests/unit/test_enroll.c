@@ -8,6 +8,7 @@
 
 #include "collector/ingest/enroll.h"
 #include "node-agent/certificate.h"
+#include "tests/await.h"
 #include "tests/unit/fake_http.h"
 
 #define GOOD                                                                                                           \
@@ -253,24 +254,19 @@ static bool is_renewed(const struct world *w, const char *first)
 
 static void it_is_renewed_in_time_although_the_api_was_away(void **state)
 {
-	const struct timespec moment = {.tv_nsec = 5 * NS_PER_MS};
 	struct world *w = *state;
 	struct certificate *renewal = NULL;
 	struct tls_files files = {0};
-	uint64_t until = clock_monotonic_ns() + 20 * NS_PER_SEC;
 
 	begin(w, 153);
 	certificate_ensure(&w->config);
 	assert_int_equal(tls_load(w->ca, w->cert, w->key, clock_wall_ns(), &files, NULL), 0);
 	atomic_store(&w->status, 503);
 	assert_int_equal(certificate_start(&w->config, &renewal, NULL), 0);
-	while (atomic_load(&w->reviews) < 3 && clock_monotonic_ns() < until)
-		(void)nanosleep(&moment, NULL);
+	assert_true(AWAIT(atomic_load(&w->reviews) >= 3, 20 * NS_PER_SEC));
 	assert_false(is_renewed(w, files.cert));
 	atomic_store(&w->status, 201);
-	while (!is_renewed(w, files.cert) && clock_monotonic_ns() < until)
-		(void)nanosleep(&moment, NULL);
-	assert_true(is_renewed(w, files.cert));
+	assert_true(AWAIT(is_renewed(w, files.cert), 20 * NS_PER_SEC));
 	certificate_free(renewal);
 	tls_files_done(&files);
 }

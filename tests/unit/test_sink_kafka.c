@@ -10,6 +10,7 @@
 
 #include "collector/sink/registry.h"
 #include "common/clock.h"
+#include "tests/await.h"
 #include "tests/unit/sink_sample.h"
 
 #define TIMEOUT_MS 20000
@@ -82,17 +83,9 @@ static struct sink_stats stats(const struct rig *rig)
 /* As the alert thread does: ask again while the sink is full. */
 static void publish_patiently(struct rig *rig)
 {
-	uint64_t end = clock_monotonic_ns() + TIMEOUT_MS * NS_PER_MS;
-	int r;
+	int r = -EAGAIN;
 
-	do {
-		struct timespec turn = {.tv_nsec = 5000000};
-
-		rig->sinks[0]->type->poll(rig->sinks[0]);
-		r = publish(rig);
-		if (r == -EAGAIN)
-			(void)nanosleep(&turn, NULL);
-	} while (r == -EAGAIN && clock_monotonic_ns() < end);
+	(void)AWAIT((rig->sinks[0]->type->poll(rig->sinks[0]), r = publish(rig), r != -EAGAIN), TIMEOUT_MS * NS_PER_MS);
 	assert_int_equal(r, 0);
 }
 
