@@ -17,7 +17,8 @@ struct batch {
 	bool has_containers; /* the open batch defines some though no event needs them */
 	uint64_t opened_ns;
 	uint64_t closed_ns; /* the last one */
-	uint64_t due_ns;    /* when the schedule would have the next one */
+	uint64_t due_ns;    /* when the purse is full */
+	uint64_t patience_ns; /* between two that the purse has nothing for */
 	uint64_t checked_ns;
 	uint64_t epoch_ns;  /* when the present epoch began */
 	int64_t wall_offset_ns;
@@ -137,6 +138,30 @@ static void write_pending(struct batch *b)
 	b->has_pending = false;
 }
 
+/* When the purse had one last, or has one next: the others are saved or owed. */
+static uint64_t earned_ns(const struct batch *b)
+{
+	uint64_t saved = BATCH_BURST * b->config.interval_ns;
+
+	return b->due_ns > saved ? b->due_ns - saved : 0;
+}
+
+/* One more is spent. Whoever has half of a purse left is not in a hurry for long; who has none waits longer
+ * each time. More than one is never owed. */
+static void pay(struct batch *b, uint64_t now_ns)
+{
+	uint64_t interval = b->config.interval_ns;
+	uint64_t most = now_ns + (BATCH_BURST + 1) * interval;
+
+	if (now_ns >= earned_ns(b) + BATCH_BURST / 2 * interval)
+		b->patience_ns = interval / BATCH_HASTE;
+	else if (now_ns < earned_ns(b))
+		b->patience_ns = 2 * b->patience_ns < interval ? 2 * b->patience_ns : interval;
+	b->due_ns = (b->due_ns > now_ns ? b->due_ns : now_ns) + interval;
+	if (b->due_ns > most)
+		b->due_ns = most;
+}
+
 static void close_batch(struct batch *b, uint64_t now_ns)
 {
 	struct spool_batch out = {.wall_offset_ns = b->wall_offset_ns, .policy_generation = b->generation};
@@ -146,7 +171,7 @@ static void close_batch(struct batch *b, uint64_t now_ns)
 		write_pending(b);
 	b->open = false;
 	b->closed_ns = now_ns;
-	b->due_ns = (b->due_ns > now_ns ? b->due_ns : now_ns) + b->config.interval_ns;
+	pay(b, now_ns);
 	out.counts = b->counts;
 	if (wire_encode_parts(b->enc, &out.parts) < 0) {
 		note_counts(b, LOSS_REASON_QUEUE, &b->counts);
@@ -226,9 +251,9 @@ void batch_flush(struct batch *b, uint64_t now_ns)
 /* From when on the next batch may be closed that is neither full nor old. */
 static uint64_t allowed_ns(const struct batch *b)
 {
-	uint64_t advance = BATCH_BURST * b->config.interval_ns;
+	uint64_t earned = earned_ns(b), patient = b->closed_ns + b->patience_ns;
 
-	return b->due_ns > advance ? b->due_ns - advance : 0;
+	return earned < patient ? earned : patient;
 }
 
 void batch_turn(struct batch *b, uint64_t now_ns)

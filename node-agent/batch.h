@@ -4,9 +4,11 @@
  * the collector, as much as 300 events. So batches that are not full are paid from a purse: one is earned
  * every `interval`, BATCH_BURST are saved at most. While there is one, a batch is closed at the end of its
  * turn, unless another one waits to be sent; so the few events of an act (connect, dup, exec) on a quiet
- * host leave each within its turn. When the purse is empty a batch waits until the next one is earned,
- * or its oldest event has waited for `age`, and fills meanwhile; a full one (events or bytes) is closed
- * at once. So a steady stream makes one batch per interval, and behind a slow uplink batches fill up.
+ * host leave each within its turn. When the purse is empty the next batch waits and fills: an eighth of
+ * `interval` at first, twice as long each time, until it is a whole one, and again an eighth once half of the
+ * purse is full. So an attack in a busy moment is not held up for long, and a steady stream makes one batch
+ * per interval. A batch is closed in any case when it is full (events or bytes) or its oldest event has waited
+ * for `age`: behind a slow uplink they fill up.
  *
  * Whoever feeds it asks batch_rest_ns before each wait: while the purse is empty there is no use in being
  * woken for every event (capture_wait_ns).
@@ -20,6 +22,8 @@
 #include "node-agent/spool.h"
 
 #define BATCH_BURST 16U /* an attack of a few steps, each with its exec, forks and descriptors */
+
+#define BATCH_HASTE 8U	/* part of the interval that the first batch waits which the purse has nothing for */
 
 struct batch;
 

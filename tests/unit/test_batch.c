@@ -176,20 +176,48 @@ static void the_first_events_of_an_act_do_not_wait_for_each_other(void **state)
 
 	(void)state;
 	assert_int_equal(stream(d, 0, 100 * (1 + BATCH_BURST)), 1 + BATCH_BURST);
-	assert_int_equal(stream(d, 100 * (1 + BATCH_BURST), INTERVAL_US), 0);
-	assert_int_equal(batch_deadline_ns(d->batch), T0 + INTERVAL_NS);
+	assert_int_equal(stream(d, 100 * (1 + BATCH_BURST), 100 * (2 + BATCH_BURST)), 0);
+	assert_int_equal(batch_deadline_ns(d->batch), T0 + 100 * BATCH_BURST * NS_PER_US + INTERVAL_NS / BATCH_HASTE);
 	desk_free(d);
 }
 
+/* The first waits on the way to a whole interval make two more. */
 static void a_steady_stream_makes_one_batch_per_interval(void **state)
 {
 	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
 
 	(void)state;
-	assert_int_equal(stream(d, 0, 100 * INTERVAL_US), 100 + BATCH_BURST);
+	assert_int_equal(stream(d, 0, 100 * INTERVAL_US), 100 + BATCH_BURST + 2);
 	assert_int_equal(stream(d, 100 * INTERVAL_US, 200 * INTERVAL_US), 100);
-	/* Rest gives the advance back, and no more than that. */
-	assert_int_equal(stream(d, 300 * INTERVAL_US, 301 * INTERVAL_US), 1 + BATCH_BURST);
+	/* A short rest is worth what it lasts. */
+	assert_int_equal(stream(d, 203 * INTERVAL_US, 204 * INTERVAL_US), 3 + 1);
+	/* A long one gives back all that can be saved, and no more than that. */
+	assert_int_equal(stream(d, 300 * INTERVAL_US, 300 * INTERVAL_US + 100 * (2 + BATCH_BURST)), 1 + BATCH_BURST);
+	desk_free(d);
+}
+
+/* When the purse is empty: an eighth of an interval, then twice as long each time. */
+static void the_wait_doubles_up_to_an_interval(void **state)
+{
+	struct desk *d = desk_new(1000, 1 << 20, 1 << 20);
+	uint64_t at = T0;
+
+	(void)state;
+	for (unsigned int i = 0; i <= BATCH_BURST; i++)
+		assert_int_equal(stream(d, 0, 100), 1);
+	for (uint64_t wait = INTERVAL_NS / BATCH_HASTE; wait < INTERVAL_NS; wait *= 2) {
+		struct wire_batch batch;
+
+		assert_int_equal(batch_rest_ns(d->batch, at), wait);
+		at += wait;
+		add(d, at - 1);
+		batch_turn(d->batch, at - 1);
+		assert_int_equal(spool_unsent(d->spool), 0);
+		batch_turn(d->batch, at);
+		assert_int_equal(spool_unsent(d->spool), 1);
+		take(d, &batch);
+	}
+	assert_int_equal(batch_rest_ns(d->batch, at), INTERVAL_NS);
 	desk_free(d);
 }
 
@@ -205,9 +233,9 @@ static void while_nothing_would_leave_there_is_rest(void **state)
 		assert_int_equal(batch_rest_ns(d->batch, T0), 0);
 	}
 	assert_int_equal(stream(d, 0, 100), 1);
-	assert_int_equal(batch_rest_ns(d->batch, T0), INTERVAL_NS);
-	assert_int_equal(batch_rest_ns(d->batch, T0 + INTERVAL_NS / 2), INTERVAL_NS / 2);
-	assert_int_equal(batch_rest_ns(d->batch, T0 + INTERVAL_NS), 0);
+	assert_int_equal(batch_rest_ns(d->batch, T0), INTERVAL_NS / BATCH_HASTE);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + 1), INTERVAL_NS / BATCH_HASTE - 1);
+	assert_int_equal(batch_rest_ns(d->batch, T0 + INTERVAL_NS / BATCH_HASTE), 0);
 	desk_free(d);
 }
 
@@ -222,7 +250,7 @@ static void rest_is_not_longer_than_an_event_may_wait(void **state)
 	batch_set_limits(d->batch, &slow);
 	for (unsigned int i = 0; i <= BATCH_BURST; i++)
 		assert_int_equal(stream(d, 0, 100), 1);
-	assert_int_equal(batch_rest_ns(d->batch, T0), slow.age_ns);
+	assert_int_equal(batch_rest_ns(d->batch, T0), slow.age_ns); /* an eighth of a second is more */
 	add(d, T0);
 	assert_int_equal(batch_rest_ns(d->batch, T0 + NS_PER_MS), 4 * NS_PER_MS);
 	assert_int_equal(batch_rest_ns(d->batch, T0 + slow.age_ns), 0);
@@ -370,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_single_event_leaves_within_its_turn),
 		cmocka_unit_test(the_first_events_of_an_act_do_not_wait_for_each_other),
 		cmocka_unit_test(a_steady_stream_makes_one_batch_per_interval),
+		cmocka_unit_test(the_wait_doubles_up_to_an_interval),
 		cmocka_unit_test(while_nothing_would_leave_there_is_rest),
 		cmocka_unit_test(rest_is_not_longer_than_an_event_may_wait),
 		cmocka_unit_test(behind_a_slow_uplink_batches_fill_until_they_are_old),
