@@ -71,15 +71,23 @@ static __always_inline void act_add_file(__u32 path_type, struct file *file)
 	act_add_inode((__u64)kernel_read(file, f_inode));
 }
 
-/* Head and length, then out. The current task is who acted. */
-static __always_inline void act_emit(struct scratch *s, struct nj_act *act, __u32 class, enum emit_haste haste)
+/* Head and length, then out: an act of that task. */
+static __always_inline void act_emit_of(struct scratch *s, struct nj_act *act, const struct task_struct *task,
+					__u32 class, enum emit_haste haste)
 {
 	__u32 pos = s->pos;
 
 	if (pos > SCRATCH_VAR)
 		return;
-	emit_head(&act->head, NJ_ACT, (__u16)(sizeof(*act) + pos));
+	emit_head_init(&act->head, NJ_ACT, (__u16)(sizeof(*act) + pos));
+	emit_head_task(&act->head, task);
 	act->head.window = s->window;
 	s->window = 0;
 	emit_record(act, sizeof(*act) + pos, class, haste);
+}
+
+/* The current task is who acted. */
+static __always_inline void act_emit(struct scratch *s, struct nj_act *act, __u32 class, enum emit_haste haste)
+{
+	act_emit_of(s, act, bpf_get_current_task_btf(), class, haste);
 }

@@ -1,11 +1,12 @@
-/* Namespaces entered and made: which ones a process is in afterwards. A clone that makes some is told by
- * the child, whose return from the call is the first thing it does; one that failed by the parent. */
+/* Namespaces entered and made: which ones a process is in afterwards. A clone that makes some is an act of the
+ * child, told where it is forked: not everywhere does a child pass the exit of the call that made it (on arm64 it does
+ * not, and never the end of the call's function). One that failed is told at its exit, by who tried. */
 #include "bpf/act.bpf.h"
 #include "bpf/fdinfo.bpf.h"
+#include "bpf/filter.bpf.h"
 #include "bpf/target.bpf.h"
 
 #define CLONE_NEWTIME 0x00000080ULL
-#define CLONE_PARENT  0x00008000ULL
 #define CLONE_NEW_ANY 0x7e020000ULL /* mnt, cgroup, uts, ipc, user, pid, net */
 
 static __always_inline void finish(struct scratch *s, struct nj_act *act)
@@ -44,24 +45,12 @@ static __always_inline int parted(struct scratch *s, const struct call *call)
 	return 0;
 }
 
-/* What the child is in, whatever the flags in memory say by now. */
-static __always_inline bool differs_from_parent(void)
-{
-	const struct task_struct *task = bpf_get_current_task_btf();
-	const struct task_struct *parent = task->real_parent;
-
-	return task->nsproxy != parent->nsproxy || task->cred->user_ns != parent->cred->user_ns;
-}
-
 /* made: the flags that ask for a namespace in that call. */
-static __always_inline int cloned(struct scratch *s, const struct call *call, __u64 flags, __u64 made)
+static __always_inline int failed(struct scratch *s, const struct call *call, __u64 flags, __u64 made)
 {
 	struct nj_act *act;
 
-	if (call->result > 0)
-		return 0;
-	if (!(flags & made) &&
-	    (call->result < 0 || flags & CLONE_PARENT || !differs_from_parent()))
+	if (call->result >= 0 || !(flags & made))
 		return 0;
 	act = act_begin(s, call, NJ_KIND_NAMESPACE);
 	act->arg[0] = flags;
@@ -70,15 +59,50 @@ static __always_inline int cloned(struct scratch *s, const struct call *call, __
 	return 0;
 }
 
-static __always_inline int cloned3(struct scratch *s, const struct call *call)
+static __always_inline __u64 clone3_flags(const struct call *call)
 {
 	__u64 flags = 0;
 
-	if (call->result > 0)
-		return 0;
 	bpf_probe_read_user(&flags, sizeof(flags), (void *)call->arg[0]);
-	/* Here, unlike in clone(2), the low byte is no signal. */
-	return cloned(s, call, flags, CLONE_NEW_ANY | CLONE_NEWTIME);
+	return flags;
+}
+
+static __always_inline void read_call(const struct task_struct *task, struct call *ret_call)
+{
+	const struct pt_regs *regs = (void *)bpf_task_pt_regs((struct task_struct *)task);
+
+	ret_call->nr = arch_call_number(regs);
+	ret_call->compat = arch_is_compat(task);
+	ret_call->act = call_act(ret_call->nr, ret_call->compat);
+	arch_read_args(regs, ret_call->compat, ret_call->arg);
+}
+
+/* Runs in the parent, before the child does and after the program that tells of the fork. What the child is in counts,
+ * whatever the flags in memory say by now. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(namespace_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct scratch *s = emit_scratch(SCRATCH_HOOK);
+	struct call call = {0};
+	struct nj_act *act;
+
+	if (!s || child->pid != child->tgid || child->flags & PF_KTHREAD || should_drop_task((__u32)parent->tgid))
+		return 0;
+	if ((child->nsproxy == parent->nsproxy && child->cred->user_ns == parent->cred->user_ns) ||
+	    !filter_class(NJ_CLASS_NAMESPACE))
+		return 0;
+	read_call(parent, &call);
+	if (call.act != NJ_ACT_CLONE && call.act != NJ_ACT_CLONE3)
+		return 0;
+	s->window = 0;
+	act = act_begin(s, &call, NJ_KIND_NAMESPACE);
+	act->arg[0] = call.act == NJ_ACT_CLONE ? call.arg[0] : clone3_flags(&call);
+	act->arg_count = 1;
+	__builtin_memset(s->raw, 0, sizeof(struct nj_namespaces));
+	task_namespaces(child, (void *)s->raw);
+	act_add_raw(NJ_PART_NAMESPACES, sizeof(struct nj_namespaces));
+	act_emit_of(s, act, child, NJ_CLASS_NAMESPACE, EMIT_NOW);
+	return 0;
 }
 
 static __always_inline int namespace_act(struct scratch *s, const struct call *call)
@@ -89,9 +113,10 @@ static __always_inline int namespace_act(struct scratch *s, const struct call *c
 	case NJ_ACT_UNSHARE:
 		return parted(s, call);
 	case NJ_ACT_CLONE:
-		return cloned(s, call, call->arg[0], CLONE_NEW_ANY);
+		return failed(s, call, call->arg[0], CLONE_NEW_ANY);
 	case NJ_ACT_CLONE3:
-		return cloned3(s, call);
+		/* Here, unlike in clone(2), the low byte is no signal. */
+		return failed(s, call, clone3_flags(call), CLONE_NEW_ANY | CLONE_NEWTIME);
 	}
 	return 0;
 }

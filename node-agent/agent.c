@@ -427,6 +427,7 @@ static int read_boot_id(char *out, size_t size, struct err *e)
 static int build_capture(struct agent *a, struct err *e)
 {
 	const struct agent_settings *settings = a->settings;
+	_cleanup_buf_ struct buf gaps = {0};
 	struct capture_config config = {
 		.boot_id = a->boot_id,
 		.first_seq = a->first_seq,
@@ -454,6 +455,8 @@ static int build_capture(struct agent *a, struct err *e)
 	r = watch(a, capture_fd(a->capture));
 	if (r < 0)
 		return err_set(e, r, "cannot watch the kernel's rings: %s", strerror(-r));
+	if (capture_gaps(a->capture, &gaps))
+		log_warning("not everything is captured: %s", buf_text(&gaps));
 	/* Degraded is better than dead: a kernel that refuses is reported, not fatal. */
 	if (privilege_drop(e) < 0)
 		log_warning("running with more privileges than needed: %s", e->text);

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "node-agent/containers.h"
+#include "node-agent/coverage.h"
 #include "node-agent/cpu_use.h"
 #include "node-agent/decode.h"
 #include "node-agent/event_class.h"
@@ -38,6 +39,7 @@
 #define KEEP_BYTES (1UL << 20)
 
 struct capture {
+	struct kernel_caps caps;
 	struct probe *probe;
 	struct merge *merge;
 	struct containers *containers;
@@ -485,13 +487,12 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
 	const uint32_t cpus = (uint32_t)get_nprocs_conf();
 	struct probe_config rings = ring_plan(config->ring_bytes, cpus > config->cpus ? cpus : config->cpus);
-	struct kernel_caps caps;
 	int r;
 
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
 	c->seq = config->first_seq ? config->first_seq - 1 : 0;
-	r = kernel_caps_read(config->btf_path, &caps, e);
+	r = kernel_caps_read(config->btf_path, &c->caps, e);
 	if (r == 0)
 		r = make_tables(c, config, e);
 	if (r < 0)
@@ -646,7 +647,15 @@ int capture_account(struct capture *c, struct capture_account ret_rows[static NJ
 	return 0;
 }
 
-int capture_probe(struct buf *out, struct err *e)
+bool capture_gaps(const struct capture *c, struct buf *out)
+{
+	const struct capture_coverage *rows;
+	uint32_t count = capture_coverages(c, &rows);
+
+	return coverage_gaps(rows, count, c->caps.obstacle, out);
+}
+
+int capture_probe(const char *provider, struct buf *out, struct buf *ret_gaps, struct err *e)
 {
 	_cleanup_(probe_freep) struct probe *p = NULL;
 	struct probe_config rings = ring_plan(0, 1);
@@ -655,6 +664,7 @@ int capture_probe(struct buf *out, struct err *e)
 	uint32_t count;
 	int r = kernel_caps_read(NULL, &caps, e);
 
+	rings.provider = provider_of(provider);
 	if (r == 0)
 		r = probe_new(&rings, &p, e);
 	if (r == 0)
@@ -666,5 +676,6 @@ int capture_probe(struct buf *out, struct err *e)
 	for (uint32_t i = 0; i < count; i++)
 		buf_printf(out, "%-11s  %-8s  %s%s%s\n", rows[i].class, rows[i].state, rows[i].provider,
 			   rows[i].reason[0] ? "  " : "", rows[i].reason);
+	(void)coverage_gaps(rows, count, caps.obstacle, ret_gaps);
 	return buf_error(out);
 }

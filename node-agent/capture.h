@@ -6,6 +6,7 @@
  * capture_turn, whether or not the descriptor is ready. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/abi.h"
@@ -111,7 +112,11 @@ struct capture_account {
 /* 0; -EAGAIN: records wait, so nothing can be said now. */
 int capture_account(struct capture *c, struct capture_account ret_rows[static NJ_CLASS_MAX]) must_check;
 
-/* What --probe prints: works without loading everything, needs root. 0 or negative. */
-int capture_probe(struct buf *out, struct err *e) must_check;
+/* What is not captured here, and why, as a sentence goes on. False: nothing. */
+bool capture_gaps(const struct capture *c, struct buf *out);
+
+/* What --probe prints, with that provider of system calls, and what capture_gaps says. Works without loading
+ * everything, needs root. 0 or negative. */
+int capture_probe(const char *provider, struct buf *out, struct buf *ret_gaps, struct err *e) must_check;
 
 DEFINE_CLEANUP(struct capture *, capture_free)

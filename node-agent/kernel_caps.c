@@ -9,7 +9,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define BTF_PATH "/sys/kernel/btf/vmlinux"
+#include "common/cleanup.h"
+
+#define BTF_PATH      "/sys/kernel/btf/vmlinux"
+#define LOCKDOWN_PATH "/sys/kernel/security/lockdown"
+#define OLDEST_MAJOR  5
+#define OLDEST_MINOR  15
 
 /* Before 5.11 maps were charged to this limit. Where it may not be raised, loading mostly works all
  * the same, so a refusal is no failure. */
@@ -20,15 +25,41 @@ static void raise_memlock(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
+static void read_lockdown(char ret_text[static 64])
+{
+	_cleanup_(fclosep) FILE *file = fopen(LOCKDOWN_PATH, "re");
+
+	if (!file || !fgets(ret_text, 64, file))
+		ret_text[0] = '\0';
+}
+
+void kernel_caps_obstacle(const char *release, const char *lockdown, char ret_obstacle[static 160])
+{
+	int major = 0, minor = 0;
+
+	ret_obstacle[0] = '\0';
+	if (sscanf(release, "%d.%d", &major, &minor) == 2 &&
+	    (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
+		(void)snprintf(ret_obstacle, 160, "kernel %.40s is older than %d.%d", release, OLDEST_MAJOR,
+			       OLDEST_MINOR);
+	else if (strstr(lockdown, "[confidentiality]"))
+		(void)snprintf(ret_obstacle, 160,
+			       "the kernel is locked down, and BPF may not read its memory: boot it with "
+			       "lockdown=integrity or without");
+}
+
 int kernel_caps_read(const char *btf_path, struct kernel_caps *ret_caps, struct err *e)
 {
 	const char *path = btf_path ? btf_path : BTF_PATH;
 	struct kernel_caps caps = {0};
+	char lockdown[64];
 	struct utsname name;
 	int r;
 
 	if (uname(&name) == 0)
 		(void)snprintf(caps.release, sizeof(caps.release), "%s", name.release);
+	read_lockdown(lockdown);
+	kernel_caps_obstacle(caps.release, lockdown, caps.obstacle);
 	if (access(path, R_OK) < 0)
 		return err_set(e, -ENOTSUP,
 			       "kernel %s has no type information at %s: run a kernel of at least 5.15 that is "

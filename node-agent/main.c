@@ -31,11 +31,14 @@ static int inform(enum opt_action action, const struct agent_settings *settings)
 	return print(&text);
 }
 
-static int probe(struct err *e)
+static int probe(const struct agent_settings *settings, struct err *e)
 {
 	struct buf text = {0};
-	int r = capture_probe(&text, e);
+	_cleanup_buf_ struct buf gaps = {0};
+	int r = capture_probe(settings->provider, &text, &gaps, e);
 
+	if (r >= 0 && gaps.len)
+		log_warning("not everything can be captured: %s", buf_text(&gaps));
 	if (r >= 0)
 		return print(&text);
 	buf_done(&text);
@@ -67,7 +70,7 @@ static int run(struct agent_settings *settings, enum agent_mode mode, char **arg
 	int r;
 
 	if (mode == AGENT_PROBE)
-		return probe(e);
+		return probe(settings, e);
 	if (mode == AGENT_RUN && options_check_uplink(settings, e) >= 0)
 		enroll(settings);
 	if (mode == AGENT_RUN && check(settings, e) != EXIT_CLEAN)

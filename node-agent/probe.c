@@ -63,6 +63,8 @@ static const struct {
 	{"call_splice", USE_CALL, 0, NJ_PROGRAM_SPLICE},
 	{"call_exec", USE_CALL, 0, NJ_PROGRAM_EXEC},
 	{"call_io_uring", USE_CALL, 0, NJ_PROGRAM_IO_URING},
+	/* Behind process_fork, which tells of the child first. */
+	{"namespace_fork", USE_HOOK, NJ_BIT(NAMESPACE), 0},
 	{"seed_task", USE_HAND, NJ_BIT(PROCESS), 0},
 	{"seed_sockets", USE_HAND, NJ_BIT(TCP), 0},
 	{"cpu_sample", USE_ITERATOR, NJ_BIT(CPU), 0},

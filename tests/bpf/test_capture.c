@@ -148,14 +148,16 @@ static void assert_row(const char *report, const char *class, const char *state)
 
 static void the_probe_report_names_the_kernel_and_every_class(void **state)
 {
-	struct buf out = {0};
+	struct buf out = {0}, gaps = {0};
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(capture_probe(&out, &e), 0);
+	assert_int_equal(capture_probe(NULL, &out, &gaps, &e), 0);
 	assert_non_null(strstr(buf_text(&out), "kernel "));
 	assert_row(buf_text(&out), "process", "full");
 	assert_row(buf_text(&out), "cgroup", "full");
+	assert_int_equal(gaps.len, 0);
+	buf_done(&gaps);
 	buf_done(&out);
 }
 

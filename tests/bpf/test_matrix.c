@@ -290,10 +290,21 @@ static int execute_nothing(void *arg)
 	return errno != ENOENT;
 }
 
+static int clone_elsewhere(void *arg)
+{
+	pid_t pid;
+
+	(void)arg;
+	DO(pid = (pid_t)syscall(SYS_clone, CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0));
+	if (pid == 0)
+		_exit(0);
+	return waitpid(pid, NULL, 0) != pid;
+}
+
 static int leave_namespaces(void *arg)
 {
-	(void)arg;
-	return unshare(CLONE_NEWUTS);
+	DO(unshare(CLONE_NEWUTS));
+	return clone_elsewhere(arg);
 }
 
 static int reach_into_another(void *arg)
@@ -424,6 +435,7 @@ static const struct row {
 	{"payload", NJ_CLASS_PAYLOAD, talk_over_tcp, {EVENT_KIND_FIRST_BYTES}, false},
 	{"exec_failed", NJ_CLASS_EXEC_FAILED, execute_nothing, {EVENT_KIND_EXEC_FAILED}, false},
 	{"namespace", NJ_CLASS_NAMESPACE, leave_namespaces, {EVENT_KIND_NAMESPACE}, false},
+	{"namespace/clone", NJ_CLASS_NAMESPACE, clone_elsewhere, {EVENT_KIND_NAMESPACE}, false},
 	{"access", NJ_CLASS_ACCESS, reach_into_another, {EVENT_KIND_PTRACE, EVENT_KIND_PROCESS_VM}, false},
 	{"kernel", NJ_CLASS_KERNEL, touch_the_kernel,
 	 {EVENT_KIND_BPF, EVENT_KIND_PERF, EVENT_KIND_USERFAULTFD, EVENT_KIND_KEYCTL}, false},

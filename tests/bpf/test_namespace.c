@@ -184,7 +184,7 @@ static const struct seen *event_with_flags(uint64_t flags)
 	return NULL;
 }
 
-static void a_clone_into_new_namespaces_is_told_by_the_child(void **state)
+static void a_clone_into_new_namespaces_is_an_act_of_the_child(void **state)
 {
 	pid_t pid = live_run(&live, clone_elsewhere, NULL);
 	const struct seen *by_clone = event_with_flags(CLONE_NEWUTS | CLONE_NEWPID);
@@ -229,7 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LIVE_TEST(unshare_tells_the_namespaces_after_it_and_who_failed),
 		LIVE_TEST(setns_tells_what_was_entered_and_whose_it_is),
-		LIVE_TEST(a_clone_into_new_namespaces_is_told_by_the_child),
+		LIVE_TEST(a_clone_into_new_namespaces_is_an_act_of_the_child),
 #ifdef __x86_64__
 		LIVE_TEST(a_32_bit_call_is_marked),
 #endif
