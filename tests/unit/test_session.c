@@ -5,14 +5,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include "collector/ingest/intake.h"
 #include "collector/ingest/session.h"
 #include "nightjar/v1/query.pb-c.h"
+#include "tests/await.h"
 #include "tests/unit/counter.h"
 
 #define ITEMS_MAX 64
+#define WAIT_NS	  (20 * NS_PER_SEC)
 
 struct fixture {
 	struct peer peer;
@@ -623,8 +624,7 @@ static void a_worker_that_stays_full_throttles_its_agent_until_it_has_room_again
 
 	set_full(f, true);
 	send_batch(f, &a, 100, "n1");
-	while (counted(f, "nightjar_intake_parked_total") == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(counted(f, "nightjar_intake_parked_total") > 0, WAIT_NS));
 	intake_tick(f->intake);
 	assert_int_equal(counted(f, "nightjar_throttles_total"), 0); /* a moment is no throttle */
 	for (unsigned int i = 0; i < 3 * INTAKE_THROTTLE_TICKS; i++)
@@ -649,8 +649,7 @@ static void an_agent_that_was_throttled_and_comes_back_begins_at_full_speed(void
 
 	set_full(f, true);
 	send_batch(f, &a, 100, "n1");
-	while (counted(f, "nightjar_intake_parked_total") == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(counted(f, "nightjar_intake_parked_total") > 0, WAIT_NS));
 	for (unsigned int i = 0; i < INTAKE_THROTTLE_TICKS; i++)
 		intake_tick(f->intake);
 	expect_throttle(&a, INTAKE_THROTTLED);
@@ -797,7 +796,8 @@ static void when_the_worker_is_full_the_stream_waits_and_nothing_is_lost(void **
 	set_full(f, true);
 	for (i = 0; i < 3; i++)
 		send_batch(f, &a, 100 + (uint64_t)i, "n1");
-	/* Only the first can have been read: then the stream is not read on. */
+	assert_true(AWAIT(counted(f, "nightjar_intake_parked_total") == 1, WAIT_NS));
+	/* Only the first has been read: the stream is not read on, and nothing is answered. */
 	do
 		rpc_stream_wait(a.stream, 100, &event);
 	while (event.kind == RPC_EVENT_SENT);
@@ -818,8 +818,7 @@ static void a_stream_that_ends_while_it_waits_takes_its_batch_along(void **state
 
 	set_full(f, true);
 	send_batch(f, &a, 100, "n1");
-	while (counted(f, "nightjar_intake_parked_total") == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(counted(f, "nightjar_intake_parked_total") > 0, WAIT_NS));
 	b = greeted(f, "boot-1");
 	agent_close(&a);
 	set_full(f, false);

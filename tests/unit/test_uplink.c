@@ -8,9 +8,11 @@
 #include "common/rpc.h"
 #include "node-agent/event_class.h"
 #include "node-agent/uplink.h"
+#include "tests/await.h"
 
 #define HEARTBEAT_NS (50 * NS_PER_MS)
 #define STOP_MS	     10000
+#define WAIT_NS	     (20 * NS_PER_SEC)
 
 struct node {
 	struct fake *f;
@@ -170,8 +172,7 @@ static void a_collector_that_comes_later_gets_everything_in_order(void **state)
 	for (int i = 0; i < 10; i++)
 		push(n);
 	/* Stopping makes the uplink's last word visible without waiting for a clock. */
-	while (stats_of(n).failures == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(stats_of(n).failures > 0, WAIT_NS));
 	assert_non_null(strstr(stats_of(n).problem, "connection refused"));
 	restart(n->f);
 	FAKE_AWAIT(n->f, n->f->batches == 10);
@@ -192,8 +193,7 @@ static void a_bad_certificate_is_a_problem_with_a_sentence_and_not_the_end(void 
 	fake_make_cert(n->f->dir, "agent", TLS_ROLE_AGENT, -60);
 	fake_start(n->f, "127.0.0.1:0");
 	start(n);
-	while (stats_of(n).failures == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(stats_of(n).failures > 0, WAIT_NS));
 	assert_non_null(strstr(stats_of(n).problem, "expired"));
 	assert_false(stats_of(n).connected);
 	/* A renewed one is used without a restart. */
@@ -208,8 +208,7 @@ static void a_missing_certificate_file_is_named(void **state)
 	fake_start(n->f, "127.0.0.1:0");
 	(void)snprintf(n->cert, sizeof(n->cert), "%s/none.pem", n->f->dir);
 	start(n);
-	while (stats_of(n).failures == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(stats_of(n).failures > 0, WAIT_NS));
 	assert_non_null(strstr(stats_of(n).problem, "none.pem"));
 }
 
@@ -279,8 +278,7 @@ static void refusals_of_many_batches_are_answered_once(void **state)
 	f->dec = wire_decoder_new(WIRE_DEFINITIONS_MAX);
 	for (int i = 0; i < 5; i++)
 		push(n);
-	while (spool_unsent(n->spool) > 0)
-		(void)sched_yield();
+	assert_true(AWAIT(spool_unsent(n->spool) == 0, WAIT_NS));
 	(void)pthread_mutex_unlock(&f->lock);
 	FAKE_AWAIT(f, f->last_event == 6);
 	push(n);
@@ -481,8 +479,7 @@ static void stopping_without_a_collector_does_not_wait(void **state)
 	choose_port(n->f);
 	start(n);
 	push(n);
-	while (stats_of(n).failures == 0)
-		(void)sched_yield();
+	assert_true(AWAIT(stats_of(n).failures > 0, WAIT_NS));
 	uplink_stop(n->uplink, STOP_MS);
 	assert_int_equal(spool_length(n->spool), 1);
 }
