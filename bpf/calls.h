@@ -85,6 +85,7 @@ enum nj_program {
 	X(BIND, SOCKET, NJ_BIT(SOCKET))                             /* descriptor, address, length */ \
 	X(LISTEN, SOCKET, NJ_BIT(SOCKET))                           /* descriptor, backlog */ \
 	X(ACCEPT, SOCKET, NJ_BIT(SOCKET))                           /* descriptor */ \
+	X(ACCEPT4, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length, flags */ \
 	X(CONNECT, SOCKET, NJ_BIT(SOCKET))                          /* descriptor, address, length */ \
 	X(SOCKETCALL, SOCKET, NJ_BIT(SOCKET) | NJ_BIT(DESCRIPTOR) | NJ_BIT(MESSAGE))                          /* i386: number, arguments in memory */ \
 	X(SENDTO, MESSAGE, NJ_BIT(MESSAGE))                         /* descriptor, data, length, flags, address, length */ \
@@ -174,7 +175,7 @@ enum nj_act_number {
 	X(pipe2, 293, 331, 59, 359, PIPE2) X(socketpair, 53, 360, 199, 288, PAIR) \
 	X(socket, 41, 359, 198, 281, SOCKET) X(bind, 49, 361, 200, 282, BIND) \
 	X(listen, 50, 363, 201, 284, LISTEN) X(accept, 43, NJ_NO, 202, 285, ACCEPT) \
-	X(accept4, 288, 364, 242, 366, ACCEPT) X(connect, 42, 362, 203, 283, CONNECT) \
+	X(accept4, 288, 364, 242, 366, ACCEPT4) X(connect, 42, 362, 203, 283, CONNECT) \
 	X(socketcall, NJ_NO, 102, NJ_NO, NJ_NO, SOCKETCALL) X(sendto, 44, 369, 206, 290, SENDTO) \
 	X(sendmsg, 46, 370, 211, 296, SENDMSG) X(sendmmsg, 307, 345, 269, 374, SENDMMSG) \
 	X(recvfrom, 45, 371, 207, 292, RECVFROM) X(recvmsg, 47, 372, 212, 297, RECVMSG) \

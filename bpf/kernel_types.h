@@ -338,6 +338,8 @@ struct sock {
 	int sk_err;
 	struct socket *sk_socket;
 	unsigned char sk_kern_sock : 1;
+	__u32 sk_ack_backlog; /* waiting to be accepted */
+	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
 };
 

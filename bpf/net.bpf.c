@@ -252,6 +252,20 @@ static __always_inline int connected(struct scratch *s, const struct call *call)
 	return tell(s, act, sk, len);
 }
 
+/* Which socket took it, how many more wait there, and how many may. */
+static __always_inline void add_queue(struct nj_act *act, __u64 fd)
+{
+	struct socket *listening = socket_of(fdinfo_current_file((__s32)fd));
+	struct sock *sk = listening ? BPF_CORE_READ(listening, sk) : NULL;
+
+	act->arg[0] = fd;
+	act->arg_count = 4;
+	if (!sk)
+		return;
+	act->arg[2] = BPF_CORE_READ(sk, sk_ack_backlog);
+	act->arg[3] = BPF_CORE_READ(sk, sk_max_ack_backlog);
+}
+
 static __always_inline int accepted_one(struct scratch *s, const struct call *call)
 {
 	struct nj_owner owner = {0};
@@ -270,7 +284,8 @@ static __always_inline int accepted_one(struct scratch *s, const struct call *ca
 		bpf_map_update_elem(&accepted, &cookie, &owner, BPF_ANY);
 	}
 	act = act_begin(s, call, NJ_KIND_ACCEPT);
-	act_args(act, call, 1, 0);
+	act->arg[1] = call->act == NJ_ACT_ACCEPT4 ? call->arg[3] : 0;
+	add_queue(act, call->arg[0]);
 	return tell(s, act, sk, 0);
 }
 
@@ -286,6 +301,7 @@ static __always_inline int socket_act(struct scratch *s, const struct call *call
 	case NJ_ACT_LISTEN:
 		return listened(s, call);
 	case NJ_ACT_ACCEPT:
+	case NJ_ACT_ACCEPT4:
 		return accepted_one(s, call);
 	case NJ_ACT_CONNECT:
 		return connected(s, call);

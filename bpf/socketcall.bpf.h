@@ -15,7 +15,7 @@ static const struct {
 	[4] = {NJ_ACT_LISTEN, 2},    [5] = {NJ_ACT_ACCEPT, 3},	  [8] = {NJ_ACT_PAIR, 4},
 	[9] = {NJ_ACT_SENDTO, 4},    [10] = {NJ_ACT_RECVFROM, 4}, [11] = {NJ_ACT_SENDTO, 6},
 	[12] = {NJ_ACT_RECVFROM, 6}, [16] = {NJ_ACT_SENDMSG, 3},  [17] = {NJ_ACT_RECVMSG, 3},
-	[18] = {NJ_ACT_ACCEPT, 4},   [19] = {NJ_ACT_RECVMMSG, 5}, [20] = {NJ_ACT_SENDMMSG, 4},
+	[18] = {NJ_ACT_ACCEPT4, 4},   [19] = {NJ_ACT_RECVMMSG, 5}, [20] = {NJ_ACT_SENDMMSG, 4},
 };
 
 /* Makes it the call that it stands for. Returns its act, NJ_ACT_NONE for what nobody looks at. */

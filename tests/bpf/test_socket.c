@@ -105,6 +105,40 @@ static void a_unix_socket_is_told_by_its_file_on_either_side(void **state)
 	assert_int_equal(s[3]->event.result, s[3]->endpoints[0].fd);
 }
 
+/* Three clients of which one is taken. */
+static int accept_one_of_three(void *arg)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+	socklen_t len = sizeof(a);
+
+	(void)arg;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(listener, (struct sockaddr *)&a, len) < 0 || listen(listener, 7) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) < 0)
+		return 1;
+	for (int i = 0; i < 3; i++)
+		if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, len) < 0)
+			return 2;
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 || accept4(-1, NULL, NULL, 0) >= 0;
+}
+
+static void an_accept_tells_its_socket_and_who_else_waits(void **state)
+{
+	pid_t pid = live_run(&live, accept_one_of_three, NULL);
+	const struct seen *s = live_expect(&live, EVENT_KIND_ACCEPT, pid, NULL);
+
+	(void)state;
+	assert_string_equal(s->call, "accept4");
+	assert_int_equal(live_count(&live, EVENT_KIND_ACCEPT, pid), 1); /* no socket, nothing to tell */
+	assert_int_equal(s->detail.arg_count, 4);
+	assert_true(s->detail.args[0] < (uint64_t)s->event.result);
+	assert_int_equal(s->detail.args[1], SOCK_CLOEXEC);
+	assert_int_equal(s->detail.args[2], 2);
+	assert_int_equal(s->detail.args[3], 7);
+}
+
 static int talk_by_name(void *arg)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "\0nj\0abstract"};
@@ -521,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_unix_socket_is_told_by_its_file_on_either_side, start, stop),
 		cmocka_unit_test_setup_teardown(an_abstract_name_is_told_with_its_nuls, start, stop),
+		cmocka_unit_test_setup_teardown(an_accept_tells_its_socket_and_who_else_waits, start, stop),
 		cmocka_unit_test_setup_teardown(a_failed_unix_connect_tells_what_was_asked_for, start, stop),
 		cmocka_unit_test_setup_teardown(a_tcp_connect_that_fails_before_any_state_is_told_by_its_call, start, stop),
 		cmocka_unit_test_setup_teardown(each_attempt_is_told_once, start, stop),
