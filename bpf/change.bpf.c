@@ -8,6 +8,7 @@
 #define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_SYMLINK_FOLLOW   0x400
 #define AT_EMPTY_PATH	    0x1000
+#define RENAME_EXCHANGE	    2
 
 #define PERMISSIONS 0777
 #define NO_ARG	    7 /* past the six: reads as 0 */
@@ -111,23 +112,47 @@ static __always_inline bool fits(const struct scratch *s, const struct shape *sh
 	if (!w)
 		return true;
 	mode = BPF_CORE_READ(walk_inode(w), i_mode);
-	if (shape->kind == NJ_KIND_MKDIR)
+	switch (shape->kind) {
+	case NJ_KIND_MKDIR:
 		return (mode & S_IFMT) == S_IFDIR;
-	if (shape->kind == NJ_KIND_CHMOD)
+	case NJ_KIND_MKNOD:
+		return (mode & S_IFMT) == ((__u32)arg_at(s, shape->path + 1) & S_IFMT ?: S_IFREG);
+	case NJ_KIND_CHMOD:
 		return ((mode ^ (__u32)arg_at(s, shape->path + 1)) & PERMISSIONS) == 0;
+	case NJ_KIND_LINK:
+		return !is_symbolic(s) || (mode & S_IFMT) == S_IFLNK;
+	case NJ_KIND_UNLINK:
+		return false; /* it is there */
+	}
 	return true;
 }
 
-static __always_inline void add_descriptor(const struct scratch *s, const struct shape *shape)
+/* The old name leads to something that is not what the new one leads to, though neither was exchanged. */
+static __always_inline bool moved_another(const struct scratch *s, __u64 still_there)
+{
+	struct walk *w = walk_state();
+
+	if (!still_there || !w || (s->call.act == NJ_ACT_RENAMEAT2 && s->call.arg[4] & RENAME_EXCHANGE))
+		return false;
+	return still_there != (__u64)walk_inode(w);
+}
+
+static __always_inline void add_descriptor(const struct scratch *s, struct nj_act *act, const struct shape *shape)
 {
 	struct file *file = fdinfo_current_file((int)arg_at(s, shape->directory));
 
-	if (file)
-		act_add_file(NJ_PART_PATH, file);
+	if (!file)
+		return;
+	if (shape->kind == NJ_KIND_CHMOD && act->result >= 0 &&
+	    (BPF_CORE_READ(file, f_inode, i_mode) ^ (__u32)arg_at(s, shape->directory + 1)) & PERMISSIONS)
+		act->marks |= NJ_MARK_RACED;
+	act_add_file(NJ_PART_PATH, file);
 }
 
+/* Leaves in the key what still stands at the old name, for moved_another. */
 static __noinline int add_first(struct scratch *s, struct nj_act *act, const struct shape *shape)
 {
+	struct walk *w = walk_state();
 	__u32 flags = walk_flags_of(shape->last, arg_at(s, shape->flags));
 	__u64 path = arg_at(s, shape->path);
 	bool succeeded = act->result >= 0;
@@ -137,6 +162,7 @@ static __noinline int add_first(struct scratch *s, struct nj_act *act, const str
 	outcome = walk_argument(path, directory_at(s, shape->directory), flags);
 	walk_add_path(NJ_PART_PATH);
 	walk_mark(act, outcome, flags);
+	s->key.inode = outcome == WALK_FOUND && w ? (__u64)walk_inode(w) : 0;
 	if (outcome != WALK_FOUND)
 		return 0;
 	if (succeeded && !fits(s, shape))
@@ -162,6 +188,8 @@ static __noinline int add_second(struct scratch *s, struct nj_act *act, const st
 	walk_add_path(NJ_PART_PATH2);
 	/* A symbolic link may lead nowhere. */
 	walk_mark(act, outcome, is_symbolic(s) ? WALK_PARENT : flags);
+	if (moved && outcome == WALK_FOUND && moved_another(s, s->key.inode))
+		act->marks |= NJ_MARK_RACED;
 	if (moved)
 		walk_add_inode();
 	return 0;
@@ -179,7 +207,7 @@ static __always_inline int change_act(struct scratch *s, const struct call *call
 	act_args(act, call, shape->args, shape->addresses);
 	/* A NULL path of futimesat and utimensat is the descriptor itself. */
 	if (shape->path == NO_ARG || (shape->kind == NJ_KIND_UTIME && !arg_at(s, shape->path)))
-		add_descriptor(s, shape);
+		add_descriptor(s, act, shape);
 	else
 		add_first(s, act, shape);
 	if (shape->path2 != NO_ARG)

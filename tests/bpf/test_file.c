@@ -230,9 +230,10 @@ static void an_open_tells_all_that_it_was_asked(void **state)
 	pid = live_run(&live, open_with_everything, NULL);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		do {
-			s = live_expect(&live, EVENT_KIND_OPEN, pid, &from);
+			s = live_find(&live, EVENT_KIND_OPEN, pid, &from);
 			if (!s && i == 5) /* a file system without handles */
 				skip();
+			assert_non_null(s);
 		} while (!strstr(s->path, dir));
 		assert_string_equal(s->call, rows[i].call);
 		if (rows[i].end)
