@@ -36,6 +36,9 @@
 
 /* A sandbox is known to the runtime some time after its cgroup is; a container of Docker, never: 8 s. */
 #define RETRY_NS (30 * NS_PER_MS)
+/* A runtime that is slow says nothing about the container: some minutes, since the connection is tried again ever
+ * less often. Not for ever, for the question itself may be what it cannot answer. */
+#define TIMEOUTS_MAX 20
 static const uint32_t retries[] = {1, 3, 10, 30, 60, 160};
 
 static const char *const usual_sockets[] = {
@@ -51,7 +54,7 @@ static const char *const usual_sockets[] = {
 struct job {
 	struct job *next;
 	uint64_t due_ns;
-	uint32_t tries;
+	uint32_t tries, timeouts;
 	bool answered; /* all but its start */
 	char id[CRI_ID_SIZE];
 };
@@ -358,6 +361,11 @@ static void on_failure(struct cri *c, struct job *job, int r, const struct err *
 		disconnect(c, e->text);
 	if (is_link_failure(r)) {
 		keep(c, job, now_ns);
+		return;
+	}
+	/* After those that wait. */
+	if (r == -ETIMEDOUT && job->timeouts++ < TIMEOUTS_MAX) {
+		keep(c, job, c->connect_ns);
 		return;
 	}
 	if (!job->answered && keep_for_later(c, job, now_ns))

@@ -30,6 +30,7 @@ enum runtime_mood {
 	RUNTIME_WELL,
 	RUNTIME_REFUSES,     /* every call is UNAVAILABLE */
 	RUNTIME_HANGS,	     /* no call is answered */
+	RUNTIME_SLOW,	     /* calls that are about containers end as if they had taken too long */
 	RUNTIME_NONSENSE,    /* answers are no protobuf */
 	RUNTIME_IS_ANOTHER,  /* UNIMPLEMENTED */
 	RUNTIME_KNOWS_NOBODY /* all lists are empty */
@@ -173,6 +174,8 @@ static inline grpc_status_code fake_decide(struct runtime *f, grpc_slice method,
 		return GRPC_STATUS_UNAVAILABLE;
 	if (f->mood == RUNTIME_IS_ANOTHER)
 		return GRPC_STATUS_UNIMPLEMENTED;
+	if (f->mood == RUNTIME_SLOW && !fake_is(method, "Version"))
+		return GRPC_STATUS_DEADLINE_EXCEEDED;
 	if (f->mood == RUNTIME_NONSENSE)
 		buf_add(out, "\xff\xff\xff", 3);
 	else if (fake_is(method, "Version"))
