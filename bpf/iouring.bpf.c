@@ -4,7 +4,8 @@
  * thread of SQPOLL and the workers are threads of its process too.
  *
  * A request that asks for no completion is told when it is submitted, without a result. Requests that
- * complete many times (multishot) are told once, at their end. Streams are told by their ends, as ever. */
+ * complete many times (multishot) are told each time: all but the last completion name their ring and the
+ * number that the process gave them, not the request. Streams are told by their ends, as ever. */
 #include "bpf/iouring.bpf.h"
 #include "bpf/novelty.bpf.h"
 #include "bpf/socket.bpf.h"
@@ -34,6 +35,22 @@ struct {
 	__type(key, __u64);
 	__type(value, struct request);
 } uring_requests SEC(".maps");
+
+/* What a completion that names no request says of it. Of two requests under way with one number the later. */
+struct name {
+	__u64 ring;
+	__u64 user_data;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, REQUESTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct name);
+	__type(value, __u64); /* key of uring_requests */
+} uring_names SEC(".maps");
+
+const volatile bool completes_by_cqe = false;
 
 /* What a request stands for. */
 static const struct {
@@ -454,6 +471,16 @@ static __always_inline void count_lost(__u8 opcode)
 	emit_lost(class);
 }
 
+static __always_inline bool may_repeat(__u8 opcode)
+{
+	return opcode == URING_ACCEPT || opcode == URING_RECV || opcode == URING_RECVMSG;
+}
+
+static __always_inline struct name name_of(const struct io_kiocb *req)
+{
+	return (struct name){(__u64)BPF_CORE_READ(req, ctx), BPF_CORE_READ(req, cqe.user_data)};
+}
+
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(uring_submit, struct io_kiocb *req)
 {
@@ -475,6 +502,11 @@ int BPF_PROG(uring_submit, struct io_kiocb *req)
 		count_lost(opcode);
 		return 0;
 	}
+	if (may_repeat(opcode)) {
+		struct name name = name_of(req);
+
+		bpf_map_update_elem(&uring_names, &name, &key, BPF_ANY);
+	}
 	if (!(BPF_CORE_READ(req, flags) & REQ_F_CQE_SKIP))
 		return 0;
 	r = bpf_map_lookup_elem(&uring_requests, &key);
@@ -484,21 +516,68 @@ int BPF_PROG(uring_submit, struct io_kiocb *req)
 	return 0;
 }
 
+struct completion {
+	__u64 request; /* key of uring_requests; 0: none that is told */
+	__s64 result;
+	bool last;
+};
+
+/* One of several of a request. */
+static __always_inline struct completion one_of_many(unsigned long long *ctx)
+{
+	struct name name = {.ring = ctx[0]};
+	struct completion c = {0};
+	struct uring_cqe cqe = {0};
+	__u64 *key;
+
+	if (completes_by_cqe) {
+		bpf_probe_read_kernel(&cqe, sizeof(cqe), (void *)ctx[2]);
+	} else {
+		cqe.user_data = ctx[2];
+		cqe.res = (__s32)ctx[3];
+	}
+	name.user_data = cqe.user_data;
+	c.result = cqe.res;
+	key = bpf_map_lookup_elem(&uring_names, &name);
+	c.request = key ? *key : 0;
+	return c;
+}
+
+static __always_inline void forget(const struct io_kiocb *req, __u64 request, __u8 opcode)
+{
+	struct name name;
+	__u64 *key;
+
+	bpf_map_delete_elem(&uring_requests, &request);
+	if (!may_repeat(opcode))
+		return;
+	name = name_of(req);
+	key = bpf_map_lookup_elem(&uring_names, &name);
+	if (key && *key == request)
+		bpf_map_delete_elem(&uring_names, &name);
+}
+
 SEC("tp_btf/io_uring_complete")
 int uring_complete(unsigned long long *ctx)
 {
 	struct scratch *s = emit_scratch(SCRATCH_HOOK);
-	__u64 key = ctx[1];
-	const struct io_kiocb *req = (void *)key;
+	struct completion c = {.request = ctx[1], .last = true};
+	const struct io_kiocb *req;
 	struct request *r;
+	__u8 opcode;
 
-	if (!s || !key)
-		return 0;
-	r = bpf_map_lookup_elem(&uring_requests, &key);
+	if (!c.request)
+		c = one_of_many(ctx);
+	req = (void *)c.request;
+	if (c.last)
+		c.result = BPF_CORE_READ(req, cqe.res);
+	r = s ? bpf_map_lookup_elem(&uring_requests, &c.request) : NULL;
 	if (!r)
 		return 0;
-	tell(s, r, req, BPF_CORE_READ(req, cqe.res));
-	bpf_map_delete_elem(&uring_requests, &key);
+	opcode = (__u8)r->opcode;
+	tell(s, r, req, c.result);
+	if (c.last)
+		forget(req, c.request, opcode);
 	return 0;
 }
 

@@ -71,6 +71,7 @@ struct io_ring_ctx___6_12 {
 };
 
 struct io_cqe {
+	__u64 user_data;
 	__s32 res;
 	int fd; /* until the request runs */
 };
@@ -148,3 +149,10 @@ struct io_splice {
 };
 
 #pragma clang attribute pop
+
+/* User-space ABI. */
+struct uring_cqe {
+	__u64 user_data;
+	__s32 res;
+	__u32 flags;
+};

@@ -49,6 +49,21 @@ static bool has_type(const struct btf *btf, const char *name, uint32_t kind)
 	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
 }
 
+/* Arguments of that tracepoint, 0 when there is none. */
+static uint16_t count_arguments(const struct btf *btf, const char *name)
+{
+	const struct btf_type *type = NULL;
+	int id = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) : 0;
+
+	/* A pointer to a function whose first argument is the tracepoint's own. */
+	for (int i = 0; i < 2 && id > 0; i++) {
+		type = btf__type_by_id(btf, (uint32_t)id);
+		id = type ? (int)type->type : 0;
+	}
+	type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	return type && btf_is_func_proto(type) && btf_vlen(type) > 0 ? btf_vlen(type) - 1 : 0;
+}
+
 struct hook_kernel hook_of_kernel(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -56,6 +71,7 @@ struct hook_kernel hook_of_kernel(void)
 		.submission = has_type(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF)
 				      ? "io_uring_submit_req"
 				      : "io_uring_submit_sqe",
+		.completes_by_cqe = count_arguments(btf, "btf_trace_io_uring_complete") == 3,
 		.has_rdonly_cast = has_type(btf, "bpf_rdonly_cast", BTF_KIND_FUNC),
 	};
 

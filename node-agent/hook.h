@@ -14,6 +14,7 @@ struct bpf_link *hook_attach(const struct bpf_program *program);
 struct hook_kernel {
 	const char *submission; /* io_uring's tracepoint, renamed in 6.2 */
 	bool has_rdonly_cast;	/* bpf/read.bpf.h; since 6.2 */
+	bool completes_by_cqe;	/* io_uring's tracepoint has a completion as it is, older ones its fields */
 };
 struct hook_kernel hook_of_kernel(void);
 /* Runs of a program that the kernel left out. */

@@ -150,6 +150,7 @@ static struct nightjar_bpf *open_with(const struct probe_config *config, enum pr
 	skel->rodata->process_ring_bytes = (uint32_t)config->process_ring_bytes;
 	skel->rodata->use_v1_cgroup = config->use_v1_cgroup;
 	skel->rodata->has_rdonly_cast = config->kernel.has_rdonly_cast;
+	skel->rodata->completes_by_cqe = config->kernel.completes_by_cqe;
 	(void)bpf_map__set_max_entries(skel->maps.windows, config->windows_per_cpu * config->cpus);
 	skel->rodata->windows_per_cpu = config->windows_per_cpu;
 	skel->rodata->novelty_seed = config->seed;

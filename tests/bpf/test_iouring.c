@@ -281,6 +281,117 @@ static void tcp_is_told_once_with_its_owner(void **state)
 	assert_int_equal(live_count(&live, EVENT_KIND_SEND, pid), 0);
 }
 
+#define CLIENTS 3
+
+/* One request takes all clients; then it is taken back. */
+static int accept_many(void *arg)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fds[CLIENTS];
+	socklen_t len = sizeof(a);
+	struct io_uring_sqe many = sqe_on(IORING_OP_ACCEPT, listener, NULL, 0);
+	struct ring r;
+
+	(void)arg;
+	many.ioprio = IORING_ACCEPT_MULTISHOT;
+	many.user_data = 7;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(listener, (struct sockaddr *)&a, len) < 0 || listen(listener, CLIENTS) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) < 0 || ring_open(&r, 0) < 0)
+		return 1;
+	ring_submit(&r, &many);
+	for (int i = 0; i < CLIENTS; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (connect(fd, (struct sockaddr *)&a, len) < 0)
+			return 2;
+		fds[i] = ring_wait(&r);
+		if (fds[i] == -EINVAL)
+			return NO_SUPPORT;
+		if (fds[i] < 0 || (i > 0 && fds[i] == fds[i - 1]))
+			return 3;
+	}
+	return 0;
+}
+
+static void each_connection_of_a_multishot_accept_is_told(void **state)
+{
+	struct actor a = live_actor(&live, accept_many, NULL);
+	uint64_t id = 0;
+	size_t from = 0;
+	int result;
+
+	(void)state;
+	live_go(&a);
+	result = live_finish(&live, &a);
+	if (result == NO_SUPPORT)
+		skip();
+	assert_int_equal(result, 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		const struct seen *s = live_expect(&live, EVENT_KIND_ACCEPT, a.pid, &from);
+
+		assert_int_equal(s->event.marks, EVENT_MARK_IO_URING);
+		assert_int_equal(s->endpoints[0].kind, ENDPOINT_KIND_TCP);
+		assert_int_equal(s->endpoints[0].fd, s->event.result);
+		assert_true(s->endpoints[0].id != id);
+		id = s->endpoints[0].id;
+	}
+	/* Their ends are told in the name of who took them. */
+	assert_true(live_count(&live, EVENT_KIND_CLOSE, a.pid) >= 2 * CLIENTS);
+}
+
+/* Into buffers that are handed over before; the second request looks only once there is something. */
+static int receive_many(void *arg)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	static char buffers[4][64];
+	struct io_uring_sqe provide = sqe_on(IORING_OP_PROVIDE_BUFFERS, 4, buffers, sizeof(buffers[0]));
+	int server = socket(AF_INET, SOCK_DGRAM, 0), client = socket(AF_INET, SOCK_DGRAM, 0), got;
+	struct io_uring_sqe many = sqe_on(IORING_OP_RECV, server, NULL, 0);
+	struct ring r;
+
+	(void)arg;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	many.ioprio = IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST;
+	many.flags = IOSQE_BUFFER_SELECT;
+	many.user_data = 8;
+	if (bind(server, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	    connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 || ring_open(&r, 0) < 0)
+		return 1;
+	if (ring_do(&r, &provide) < 0)
+		return 2;
+	ring_submit(&r, &many);
+	for (int i = 0; i < CLIENTS; i++) {
+		if (send(client, "text", (size_t)i + 1, 0) != i + 1)
+			return 3;
+		got = ring_wait(&r);
+		if (got != i + 1)
+			return got == -EINVAL ? NO_SUPPORT : 4;
+	}
+	return 0;
+}
+
+static void each_message_of_a_multishot_receive_is_told(void **state)
+{
+	struct actor a = live_actor(&live, receive_many, NULL);
+	size_t from = 0;
+	int result;
+
+	(void)state;
+	live_go(&a);
+	result = live_finish(&live, &a);
+	if (result == NO_SUPPORT)
+		skip();
+	assert_int_equal(result, 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		const struct seen *s = live_expect(&live, EVENT_KIND_RECEIVE, a.pid, &from);
+
+		assert_int_equal(s->event.result, i + 1);
+		assert_int_equal(s->endpoints[0].local_port, PORT);
+		assert_int_equal(s->event.marks, EVENT_MARK_IO_URING);
+	}
+}
+
 static int connect_unix(void *arg)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "nj.sock"}, none = {.sun_family = AF_UNIX, .sun_path = "gone"};
@@ -473,6 +584,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failed_open_tells_why, start, stop),
 		cmocka_unit_test_setup_teardown(an_open_without_a_completion_is_told_all_the_same, start, stop),
 		cmocka_unit_test_setup_teardown(tcp_is_told_once_with_its_owner, start, stop),
+		cmocka_unit_test_setup_teardown(each_connection_of_a_multishot_accept_is_told, start, stop),
+		cmocka_unit_test_setup_teardown(each_message_of_a_multishot_receive_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(a_unix_connect_has_its_path_and_its_failure, start, stop),
 		cmocka_unit_test_setup_teardown(datagrams_tell_where_to, start, stop),
 		cmocka_unit_test_setup_teardown(changes_of_the_file_tree_tell_their_names, start, stop),
