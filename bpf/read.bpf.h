@@ -18,14 +18,17 @@ extern const volatile bool has_rdonly_cast;
 	((typeof(pointer))bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer)))))
 
 /* A pointer is a number again, which functions of their own take: the verifier forgets a pointer's type
- * when another one, here the null pointer, is subtracted. */
+ * when another one, here the null pointer, is subtracted. One to something else than a struct is a number
+ * already, from which 6.12 lets nobody subtract a pointer: so each gets a type first. */
 #define kernel_untyped(value)                                                                      \
 	({                                                                                         \
 		__auto_type plain_ = (value);                                                      \
-		if (__builtin_classify_type(plain_) == CLASS_POINTER)                              \
+		if (__builtin_classify_type(plain_) == CLASS_POINTER) {                            \
+			plain_ = (typeof(plain_))(__u64)kernel_typed((struct inode *)(__u64)plain_); \
 			asm volatile("%0 -= %1"                                                    \
 				     : "+r"(plain_)                                                \
 				     : "r"(kernel_typed((struct inode *)NULL)));                   \
+		}                                                                                  \
 		plain_;                                                                            \
 	})
 #define CLASS_POINTER 5 /* of GCC's builtin, which clang has too */
