@@ -3,8 +3,8 @@
  * A thread of its own and two bounded queues: whoever asks never waits, and nothing is asked, connected or
  * allocated before the first container appears. Five unary calls of runtime.v1 are used, all of them
  * reading. Containers that the runtime does not know yet are asked for again a few times, those it is too slow to
- * answer about for some minutes; while it does not
- * answer at all, questions wait and the connection is tried again, ever less often. */
+ * answer about for some minutes; while it does not answer at all, questions wait and the connection is tried
+ * again, ever less often. */
 #pragma once
 
 #include <stdbool.h>
