@@ -414,7 +414,7 @@ struct nj_repeat {
 /* Counted where it happens; one row per CPU. For each class, when nothing is under way:
  * seen = records that the agent took + suppressed + lost, and what is suppressed arrives as repeats. */
 struct nj_counts {
-	__u64 seen[NJ_CLASS_MAX];	/* acts that passed the filter */
+	__u64 seen[NJ_CLASS_MAX];	/* acts that passed the filter; probe_counts adds those that were summed up */
 	__u64 suppressed[NJ_CLASS_MAX]; /* counted in a window instead of being reported */
 	__u64 lost[NJ_CLASS_MAX];	/* records that found no room */
 	__u64 ownerless; /* accepted connections whose end nobody was named for */

@@ -147,6 +147,16 @@ static __noinline int open_failed(struct scratch *s, const struct opening *o)
 	return 0;
 }
 
+/* Nearly every file is none that carries a conversation, and is not looked at for it. */
+static __always_inline int endpoint_of(struct file *file, __s64 fd)
+{
+	__u32 type = kernel_read(file, f_inode, i_mode) & S_IFMT;
+
+	if (type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR)
+		return NJ_EP_NONE;
+	return fdinfo_endpoint((__u64)file, (int)fd, ENDPOINT_SLOT, SCRATCH_HOOK);
+}
+
 static __always_inline int opened(struct scratch *s, const struct opening *o)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
@@ -159,7 +169,7 @@ static __always_inline int opened(struct scratch *s, const struct opening *o)
 
 	if (!file)
 		return open_failed(s, o);
-	kind = fdinfo_endpoint((__u64)file, (int)o->result, ENDPOINT_SLOT, SCRATCH_HOOK);
+	kind = endpoint_of(file, o->result);
 	dentry = kernel_read(file, f_path.dentry);
 	name = kernel_read(dentry, d_name.name);
 	name_len = kernel_read(dentry, d_name.len);

@@ -56,17 +56,21 @@ __u64 novelty_hash_user(__u64 user_address)
 	return len <= 0 || len > NJ_RAW_MAX ? 0 : novelty_hash_raw((__u32)len);
 }
 
+/* Words in pairs, so that the multiplications do not wait for each other. */
 static __always_inline __u64 key_hash(const struct nj_key *key)
 {
 	const __u64 *words = (const __u64 *)key;
-	__u64 hash = novelty_seed;
+	__u64 seed = novelty_seed, hash = 0;
 	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < KEY_WORDS; i++)
-		hash = mix(hash, words[i]);
+	for (i = 0; i < KEY_WORDS; i += 2)
+		hash += ((words[i] ^ seed) + HASH_MULTIPLE * (i + 1)) *
+			((words[i + 1] ^ seed) + HASH_MULTIPLE * (i + 2));
 	return hash;
 }
+
+_Static_assert(KEY_WORDS % 2 == 0, "words of a key are hashed in pairs");
 
 static __always_inline bool same_key(const struct nj_key *a, const struct nj_key *b)
 {
@@ -101,18 +105,14 @@ static __always_inline void count(struct nj_window *window, __u32 class, __u64 n
 {
 	struct nj_counts *row = emit_counts();
 
-	if (window->unwanted)
-		return;
 	if (window->count == 0)
 		window->first_ns = now;
 	window->last_ns = now;
 	((volatile struct nj_window *)window)->count++;
 	/* Once, into a register: what is read twice may differ to the verifier. */
 	class = (__u32)bounded(class, 31);
-	if (!row || class >= NJ_CLASS_MAX)
-		return;
-	__sync_fetch_and_add(&row->seen[class], 1);
-	__sync_fetch_and_add(&row->suppressed[class], 1);
+	if (row && class < NJ_CLASS_MAX)
+		__sync_fetch_and_add(&row->suppressed[class], 1);
 }
 
 /* False when the count could not be told, and so must stay. */
@@ -174,7 +174,8 @@ int novelty_repeat(void)
 		return 0;
 	now = bpf_ktime_get_boot_ns();
 	if (is_open(window, now) && same_key(&window->key, &s->key)) {
-		count(window, s->key.class, now);
+		if (!window->unwanted)
+			count(window, s->key.class, now);
 		return 1;
 	}
 	if (tell(window, now))

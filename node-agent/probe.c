@@ -571,7 +571,7 @@ void probe_missed(struct probe *p, uint64_t ret_missed[static NJ_CLASS_MAX])
 static void add_counts(const struct nj_counts *from, struct nj_counts *to)
 {
 	for (uint32_t class = 0; class < NJ_CLASS_MAX; class++) {
-		to->seen[class] += from->seen[class];
+		to->seen[class] += from->seen[class] + from->suppressed[class];
 		to->suppressed[class] += from->suppressed[class];
 		to->lost[class] += from->lost[class];
 	}
