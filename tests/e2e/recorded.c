@@ -100,22 +100,6 @@ static void take_loss(struct reading *r, int reason, const char *class, uint64_t
 	r->sum.lost_life += strcmp(class, "process") == 0 ? count : 0;
 }
 
-/* Not a batch: a heartbeat may carry losses too. */
-static int take_other(struct reading *r, struct bytes message)
-{
-	Nightjar__V1__AgentMessage *m =
-		nightjar__v1__agent_message__unpack(NULL, message.len, message.data);
-
-	if (!m)
-		return -EBADMSG;
-	if (m->body_case == NIGHTJAR__V1__AGENT_MESSAGE__BODY_HEARTBEAT)
-		for (size_t i = 0; i < m->heartbeat->n_losses; i++)
-			take_loss(r, m->heartbeat->losses[i]->reason,
-				  m->heartbeat->losses[i]->class_, m->heartbeat->losses[i]->count);
-	nightjar__v1__agent_message__free_unpacked(m, NULL);
-	return 0;
-}
-
 static int take_message(struct reading *r, struct bytes message)
 {
 	struct wire_batch batch;
@@ -124,7 +108,7 @@ static int take_message(struct reading *r, struct bytes message)
 	arena_reset(r->arena);
 	status = wire_decode_batch(r->decoder, message, r->arena, &batch);
 	if (status == -ENOMSG)
-		return take_other(r, message);
+		return 0; /* a heartbeat, or a Hello */
 	if (status < 0)
 		return status;
 	for (uint32_t i = 0; i < batch.event_count; i++) {
