@@ -345,18 +345,23 @@ size_t live_count(const struct live *l, enum event_kind kind, pid_t pid)
 	return count;
 }
 
-const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid)
+void live_await_count(struct live *l, enum event_kind kind, pid_t pid, size_t least)
 {
 	uint64_t deadline = clock_monotonic_ns() + LIVE_DEADLINE_MS * NS_PER_MS;
-	const struct seen *found;
+	size_t count;
 
-	while (!(found = live_find(l, kind, pid, NULL))) {
+	while ((count = live_count(l, kind, pid)) < least) {
 		if (clock_monotonic_ns() > deadline)
-			fail_msg("no %s event of process %d within %d ms", event_kind_name(kind), (int)pid,
-				 LIVE_DEADLINE_MS);
+			fail_msg("%zu of %zu %s events of process %d within %d ms", count, least, event_kind_name(kind),
+				 (int)pid, LIVE_DEADLINE_MS);
 		live_pump(l, 100);
 	}
-	return found;
+}
+
+const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid)
+{
+	live_await_count(l, kind, pid, 1);
+	return live_find(l, kind, pid, NULL);
 }
 
 const struct endpoint *seen_endpoint(const struct seen *s, int fd)

@@ -104,6 +104,8 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 const struct seen *live_expect(const struct live *l, enum event_kind kind, pid_t pid, size_t *from);
 /* Pumps until there is one; fails the test past the deadline. */
 const struct seen *live_await(struct live *l, enum event_kind kind, pid_t pid);
+/* The same for so many. */
+void live_await_count(struct live *l, enum event_kind kind, pid_t pid, size_t least);
 
 /* How many were seen. */
 size_t live_count(const struct live *l, enum event_kind kind, pid_t pid);
