@@ -1,6 +1,8 @@
-/* Clock reads in nanoseconds. A loop reads the clock once per turn and passes the value on. */
+/* Clock reads in nanoseconds. A loop reads the clock once per turn and passes the value on. What
+ * waits on a condition waits by the monotonic clock: clock_cond_init. */
 #pragma once
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -32,4 +34,21 @@ static inline uint64_t clock_boot_ns(void)
 static inline uint64_t clock_wall_ns(void)
 {
 	return clock_read_ns(CLOCK_REALTIME);
+}
+
+static inline struct timespec clock_timespec(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC),
+				 .tv_nsec = (long)(ns % NS_PER_SEC)};
+}
+
+/* A condition whose timed waits end by the monotonic clock. */
+static inline void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
 }

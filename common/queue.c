@@ -23,7 +23,6 @@ struct queue {
 struct queue *queue_new(size_t capacity)
 {
 	struct queue *q;
-	pthread_condattr_t attr;
 
 	assert(capacity > 0);
 	q = calloc(1, sizeof(*q) + capacity * sizeof(q->items[0]));
@@ -31,11 +30,8 @@ struct queue *queue_new(size_t capacity)
 		return NULL;
 	q->capacity = capacity;
 	(void)pthread_mutex_init(&q->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&q->filled, &attr);
-	(void)pthread_cond_init(&q->drained, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	clock_cond_init(&q->filled);
+	clock_cond_init(&q->drained);
 	return q;
 }
 
@@ -89,9 +85,7 @@ int queue_push(struct queue *q, void *item)
 
 static struct timespec deadline_after(int timeout_ms)
 {
-	uint64_t at = clock_monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-
-	return (struct timespec){.tv_sec = (time_t)(at / NS_PER_SEC), .tv_nsec = (long)(at % NS_PER_SEC)};
+	return clock_timespec(clock_monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS);
 }
 
 /* Lock held. Returns when there is an item, the queue is closed or the time is up. */

@@ -321,7 +321,7 @@ static struct timespec until_next(const struct agent *a)
 	wait = due > a->now_ns ? due - a->now_ns : 0;
 	if (wait > most)
 		wait = most;
-	return (struct timespec){.tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC)};
+	return clock_timespec(wait);
 }
 
 struct ready {

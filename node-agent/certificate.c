@@ -184,11 +184,10 @@ void certificate_ensure(const struct certificate_config *config)
 		return;
 	rpc_init();
 	while (certificate_get(config, &e) < 0) {
-		uint64_t wait = backoff_ns(config, ++failures);
-		struct timespec until = {.tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC)};
+		const struct timespec wait = clock_timespec(backoff_ns(config, ++failures));
 
 		complain(&e, &last);
-		(void)nanosleep(&until, NULL);
+		(void)nanosleep(&wait, NULL);
 	}
 	rpc_done();
 }
@@ -198,8 +197,7 @@ void certificate_ensure(const struct certificate_config *config)
 /* True: stop. */
 static bool wait_ns(struct certificate *c, uint64_t ns)
 {
-	uint64_t until = clock_monotonic_ns() + ns;
-	struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SEC), .tv_nsec = (long)(until % NS_PER_SEC)};
+	const struct timespec at = clock_timespec(clock_monotonic_ns() + ns);
 	bool stopping;
 
 	(void)pthread_mutex_lock(&c->lock);
@@ -244,17 +242,13 @@ static void *run(void *ctx)
 int certificate_start(const struct certificate_config *config, struct certificate **ret_certificate, struct err *e)
 {
 	struct certificate *c = calloc(1, sizeof(*c));
-	pthread_condattr_t attributes;
 	int r;
 
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
 	c->config = *config;
 	(void)pthread_mutex_init(&c->lock, NULL);
-	(void)pthread_condattr_init(&attributes);
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&c->changed, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
+	clock_cond_init(&c->changed);
 	r = pthread_create(&c->thread, NULL, run, c);
 	if (r != 0) {
 		free(c);

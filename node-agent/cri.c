@@ -404,8 +404,7 @@ static int ms_until(uint64_t due_ns, uint64_t now_ns)
 /* Waits without taking questions: there is no room for them, or nobody who would answer. */
 static void sleep_until_stop(struct cri *c, int timeout_ms)
 {
-	uint64_t until = clock_wall_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-	struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SEC), .tv_nsec = (long)(until % NS_PER_SEC)};
+	const struct timespec at = clock_timespec(clock_wall_ns() + (uint64_t)timeout_ms * NS_PER_MS);
 
 	(void)pthread_mutex_lock(&c->lock);
 	if (!c->stopping)

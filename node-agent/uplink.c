@@ -57,16 +57,12 @@ struct session {
 int uplink_new(const struct uplink_config *config, struct uplink **ret_uplink, struct err *e)
 {
 	struct uplink *u = calloc(1, sizeof(*u));
-	pthread_condattr_t attr;
 
 	if (!u)
 		return err_set(e, -ENOMEM, "cannot make the uplink: out of memory");
 	u->config = *config;
 	(void)pthread_mutex_init(&u->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&u->changed, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	clock_cond_init(&u->changed);
 	*ret_uplink = u;
 	return 0;
 }
@@ -386,13 +382,11 @@ static uint64_t spread(uint64_t backoff_ns)
 
 static void back_off(struct uplink *u)
 {
-	uint64_t until;
 	struct timespec ts;
 
 	if (u->backoff_ns < u->config.backoff_min_ns)
 		u->backoff_ns = u->config.backoff_min_ns;
-	until = clock_monotonic_ns() + spread(u->backoff_ns);
-	ts = (struct timespec){.tv_sec = (time_t)(until / NS_PER_SEC), .tv_nsec = (long)(until % NS_PER_SEC)};
+	ts = clock_timespec(clock_monotonic_ns() + spread(u->backoff_ns));
 	u->backoff_ns = u->backoff_ns * 2 < u->config.backoff_max_ns ? u->backoff_ns * 2 : u->config.backoff_max_ns;
 	(void)pthread_mutex_lock(&u->lock);
 	while (!u->stopping && pthread_cond_timedwait(&u->changed, &u->lock, &ts) != ETIMEDOUT)

@@ -39,7 +39,7 @@ struct journal {
 	int fd; /* of the last segment, -1 before the first write */
 	struct buf writing;
 	uint64_t written_ns; /* when the last group was on disk */
-	bool rotated; /* the group that was written last began a segment after another */
+	bool rotated;	     /* the group that was written last began a segment after another */
 
 	struct metric *records, *bytes, *syncs, *failures, *deleted, *torn, *damaged;
 
@@ -51,24 +51,6 @@ struct journal {
 	uint64_t position; /* bytes appended since the start */
 	bool stopping;
 };
-
-/* ---- time: the condition's clock is the monotonic one ---- */
-
-static struct timespec timespec_of(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_nsec = (long)(ns % NS_PER_SEC)};
-}
-
-static void init_lock(struct journal *j)
-{
-	pthread_condattr_t attr;
-
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&j->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	(void)pthread_mutex_init(&j->lock, NULL);
-}
 
 /* Lock held. Half of the buffer is used: whoever appends must not be made to wait. */
 static bool is_urgent(const struct journal *j)
@@ -138,7 +120,8 @@ static void register_counters(struct journal *j)
 {
 	struct metrics *m = j->config.metrics;
 
-	j->records = metrics_counter(m, "nightjar_journal_records_total", NULL, "Records appended.");
+	j->records =
+		metrics_counter(m, "nightjar_journal_records_total", NULL, "Records appended.");
 	j->bytes = metrics_counter(m, "nightjar_journal_bytes_total", NULL, "Bytes written.");
 	j->syncs = metrics_counter(m, "nightjar_journal_syncs_total", NULL, "Groups made durable.");
 	j->failures = metrics_counter(m, "nightjar_journal_failures_total", NULL,
@@ -168,7 +151,8 @@ static int reader_open(struct journal *j, uint64_t number, struct reader *ret_re
 	fd = openat(j->dir_fd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*ret_reader = (struct reader){.file = fdopen(fd, "r"), .body = buf_with_max(JOURNAL_BODY_MAX)};
+	*ret_reader =
+		(struct reader){.file = fdopen(fd, "r"), .body = buf_with_max(JOURNAL_BODY_MAX)};
 	if (!ret_reader->file) {
 		(void)close(fd);
 		return -ENOMEM;
@@ -227,9 +211,10 @@ static int cut_tail(struct journal *j, struct segment *last)
 		if (fd < 0 || ftruncate(fd, (off_t)good) < 0 || fsync(fd) < 0)
 			return -errno;
 	}
-	log_warning("the journal's last segment '%s/%s' ended in the middle of a record: cut %" PRIu64
-		    " bytes that no agent has an acknowledgement for",
-		    j->dir, name, last->bytes - good);
+	log_warning(
+		"the journal's last segment '%s/%s' ended in the middle of a record: cut %" PRIu64
+		" bytes that no agent has an acknowledgement for",
+		j->dir, name, last->bytes - good);
 	metric_add(j->torn, last->bytes - good);
 	j->total_bytes -= last->bytes - good;
 	last->bytes = good;
@@ -239,15 +224,17 @@ static int cut_tail(struct journal *j, struct segment *last)
 static int open_dir(struct journal *j, struct err *e)
 {
 	if (mkdir(j->dir, 0700) < 0 && errno != EEXIST)
-		return err_set(e, -errno, "cannot make the journal's directory '%s': %s; set data.dir to a "
-					  "directory that this user may write",
+		return err_set(e, -errno,
+			       "cannot make the journal's directory '%s': %s; set data.dir to a "
+			       "directory that this user may write",
 			       j->dir, strerror(errno));
 	j->dir_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->dir_fd < 0 || faccessat(j->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		return err_set(e, -errno,
-			       "cannot write to '%s': %s; set data.dir to a directory that this user may "
-			       "write",
-			       j->dir, strerror(errno));
+		return err_set(
+			e, -errno,
+			"cannot write to '%s': %s; set data.dir to a directory that this user may "
+			"write",
+			j->dir, strerror(errno));
 	return 0;
 }
 
@@ -268,7 +255,8 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
 		j->config.buffer_bytes = 2 * JOURNAL_BODY_MAX;
 	j->pending = buf_with_max(j->config.buffer_bytes);
 	j->writing = buf_with_max(j->config.buffer_bytes);
-	init_lock(j);
+	(void)pthread_mutex_init(&j->lock, NULL);
+	clock_cond_init(&j->wake);
 	register_counters(j);
 	r = open_dir(j, e);
 	if (r == 0) {
@@ -276,7 +264,8 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
 		if (r == 0 && j->segment_count > 0)
 			r = cut_tail(j, &j->segments[j->segment_count - 1]);
 		if (r < 0)
-			(void)err_set(e, r, "cannot read the journal in '%s': %s", j->dir, strerror(-r));
+			(void)err_set(e, r, "cannot read the journal in '%s': %s", j->dir,
+				      strerror(-r));
 	}
 	if (r < 0) {
 		journal_close(j);
@@ -298,12 +287,14 @@ int journal_replay(struct journal *j, void (*visit)(void *ctx, const struct jour
 		int r = reader_open(j, j->segments[i].number, &reader);
 
 		if (r < 0)
-			return err_set(e, r, "cannot read the journal in '%s': %s", j->dir, strerror(-r));
+			return err_set(e, r, "cannot read the journal in '%s': %s", j->dir,
+				       strerror(-r));
 		while (reader_next(&reader, names, &record) == 1)
 			visit(ctx, &record);
 		if (reader.good != j->segments[i].bytes) {
 			metric_add(j->damaged, 1);
-			log_warning("segment " SEGMENT_NAME " of the journal is damaged at byte %" PRIu64
+			log_warning("segment " SEGMENT_NAME
+				    " of the journal is damaged at byte %" PRIu64
 				    ": the rest of it is not replayed",
 				    j->segments[i].number, reader.good);
 		}
@@ -384,7 +375,8 @@ static int write_group(struct journal *j)
 		return r;
 	last = &j->segments[j->segment_count - 1];
 	/* An attempt that failed half-way is overwritten by the next. */
-	if (ftruncate(j->fd, (off_t)last->bytes) < 0 || lseek(j->fd, (off_t)last->bytes, SEEK_SET) < 0)
+	if (ftruncate(j->fd, (off_t)last->bytes) < 0 ||
+	    lseek(j->fd, (off_t)last->bytes, SEEK_SET) < 0)
 		return -errno;
 	r = write_all(j->fd, group);
 	if (r == 0 && fdatasync(j->fd) < 0)
@@ -399,11 +391,11 @@ static int write_group(struct journal *j)
 	return 0;
 }
 
-/* Waits for records, and while they come without a pause for as many as come within PACE_NS; false once
- * stopped and empty. *ret_position: the end of the group. */
+/* Waits for records, and while they come without a pause for as many as come within PACE_NS; false
+ * once stopped and empty. *ret_position: the end of the group. */
 static bool take_group(struct journal *j, uint64_t *ret_position)
 {
-	const struct timespec next = timespec_of(j->written_ns + PACE_NS);
+	const struct timespec next = clock_timespec(j->written_ns + PACE_NS);
 	struct buf empty = j->writing;
 
 	(void)pthread_mutex_lock(&j->lock);
@@ -423,7 +415,7 @@ static bool take_group(struct journal *j, uint64_t *ret_position)
 /* True when the journal is to stop: what the disk still refuses is given up then. */
 static bool wait_to_retry(struct journal *j)
 {
-	const struct timespec at = timespec_of(clock_monotonic_ns() + RETRY_MS * NS_PER_MS);
+	const struct timespec at = clock_timespec(clock_monotonic_ns() + RETRY_MS * NS_PER_MS);
 	bool stopping;
 
 	(void)pthread_mutex_lock(&j->lock);
@@ -446,7 +438,8 @@ static void *run(void *ctx)
 		while (r < 0) {
 			metric_add(j->failures, 1);
 			log_limited(LOG_LEVEL_ERROR,
-				    "cannot write the journal in '%s': %s; agents wait until it works again",
+				    "cannot write the journal in '%s': %s; agents wait until it "
+				    "works again",
 				    j->dir, strerror(-r));
 			if (wait_to_retry(j))
 				return NULL;

@@ -514,9 +514,7 @@ uint16_t listen_enroll_port(const struct listen *l)
 /* False after the time. */
 static bool wait_down(struct listen *l, int timeout_ms)
 {
-	uint64_t until = clock_wall_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-	struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SEC),
-			      .tv_nsec = (long)(until % NS_PER_SEC)};
+	const struct timespec at = clock_timespec(clock_wall_ns() + (uint64_t)timeout_ms * NS_PER_MS);
 	bool down;
 
 	(void)pthread_mutex_lock(&l->lock);

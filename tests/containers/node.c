@@ -168,8 +168,7 @@ bool node_told(struct node *n, const char *container_id, struct told *ret_told)
 /* Lock held: until something comes or the time is over. False then. */
 static bool wait_change(struct node *n, uint64_t until_ns)
 {
-	const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
-				       .tv_nsec = (long)(until_ns % NS_PER_SEC)};
+	const struct timespec until = clock_timespec(until_ns);
 
 	return pthread_cond_timedwait(&n->fake->changed, &n->fake->lock, &until) == 0;
 }

@@ -187,8 +187,7 @@ static struct alert *alert_of(const Nightjar__V1__Alert *sample)
 
 static void submit_all(struct deliver *d, const struct settings *s)
 {
-	const struct timespec pause = {.tv_sec = (time_t)(s->interval_ms / 1000),
-				       .tv_nsec = (long)(s->interval_ms % 1000 * NS_PER_MS)};
+	const struct timespec pause = clock_timespec(s->interval_ms * NS_PER_MS);
 	struct alert_sample sample;
 
 	alert_sample_fill(&sample);
