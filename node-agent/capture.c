@@ -50,7 +50,6 @@ struct capture {
 	bool cpu_host;
 	struct repeats *repeats;
 	const struct uplink_policy *policy; /* in force; NULL before the first */
-	struct uplink_policy first;	    /* when the caller has none */
 	uint64_t policy_ns, sweep_ns;
 	uint64_t cgroups_unset; /* whose policy found no room */
 	uint64_t seq;
@@ -474,14 +473,6 @@ static int make_repeats(struct capture *c, struct err *e)
 	return c->repeats ? 0 : err_set(e, -ENOMEM, "cannot make the table of repeats: out of memory");
 }
 
-/* Every class, of opens the names. */
-static const struct uplink_policy *everything(struct capture *c, const struct capture_config *config)
-{
-	policy_default(config->open_names, &c->first);
-	c->first.classes = (uint32_t)POLICY_ALL;
-	return &c->first;
-}
-
 int capture_new(const struct capture_config *config, struct capture **ret_capture, struct err *e)
 {
 	_cleanup_(capture_freep) struct capture *c = calloc(1, sizeof(*c));
@@ -506,7 +497,7 @@ int capture_new(const struct capture_config *config, struct capture **ret_captur
 	if (r == 0)
 		r = make_repeats(c, e);
 	if (r == 0)
-		r = capture_set_policy(c, config->policy ? config->policy : everything(c, config), e);
+		r = capture_set_policy(c, config->policy, e);
 	if (r == 0)
 		r = probe_attach(c->probe, e);
 	if (r < 0)

@@ -27,7 +27,6 @@ struct capture_config {
 	/* Both lists end with NULL and are borrowed until capture_free. */
 	const char *const *env_names; /* chosen environment names */
 	const struct uplink_policy *policy; /* in force from the start, borrowed until another one is */
-	const char *const *open_names; /* without a policy: every class, and these opens */
 	/* CPU use of processes in containers (on the host too), at least so many percent of one CPU, every
 	 * so often; period 0: never. */
 	uint64_t cpu_period_ns;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/calls.h"
 #include "common/arena.h"
 
 #define DEFAULT_CLASSES                                                                            \
@@ -46,38 +45,37 @@ static const uint16_t *copy_ports(struct arena *memory, const struct opt_list *l
 	return ports;
 }
 
-static uint32_t asked_classes(const struct capture_options *asked, bool alone)
+static uint32_t asked_classes(const struct capture_options *asked, uint32_t usual, bool alone)
 {
 	uint32_t classes = capture_options_classes(asked);
 
 	if (!alone)
-		return classes | (uint32_t)DEFAULT_CLASSES;
+		return classes | usual;
 	return classes ? classes : (uint32_t)POLICY_ALL;
 }
 
 int policy_asked(const struct capture_options *asked, bool alone, struct uplink_policy **ret_policy)
 {
 	_cleanup_(uplink_policy_freep) struct uplink_policy *policy = calloc(1, sizeof(*policy));
+	struct arena *memory;
 
 	if (!policy)
 		return -ENOMEM;
-	*policy = (struct uplink_policy){
-		.classes = asked_classes(asked, alone),
-		.each = capture_options_each(asked),
-		.open_writes = asked->open_writes,
-		.open_all = asked->open_all,
-		.first_bytes = asked->first_bytes,
-		.open_name_count = asked->open_names.count,
-		.open_prefix_count = asked->open_prefixes.count,
-		.port_count = asked->ports.count,
-		.repeat_window_ns = asked->repeat_window_ns,
-		.memory = arena_new(0),
-	};
-	if (!policy->memory)
+	memory = arena_new(0);
+	if (!memory)
 		return -ENOMEM;
-	policy->open_names = copy_texts(policy->memory, &asked->open_names);
-	policy->open_prefixes = copy_texts(policy->memory, &asked->open_prefixes);
-	policy->ports = copy_ports(policy->memory, &asked->ports);
+	policy_default(copy_texts(memory, &asked->open_names), policy);
+	policy->memory = memory;
+	policy->classes = asked_classes(asked, policy->classes, alone);
+	policy->each = capture_options_each(asked);
+	policy->open_writes = asked->open_writes;
+	policy->open_all = asked->open_all;
+	policy->first_bytes = asked->first_bytes;
+	policy->repeat_window_ns = asked->repeat_window_ns;
+	policy->open_prefixes = copy_texts(memory, &asked->open_prefixes);
+	policy->open_prefix_count = asked->open_prefixes.count;
+	policy->ports = copy_ports(memory, &asked->ports);
+	policy->port_count = asked->ports.count;
 	if (!policy->open_names || !policy->open_prefixes || !policy->ports)
 		return -ENOMEM;
 	*ret_policy = take_ptr(policy);
@@ -104,7 +102,7 @@ uint64_t policy_classes(const struct uplink_policy *policy)
 	return classes;
 }
 
-static const uint64_t act_classes[NJ_ACT_MAX] = {
+const uint64_t policy_act_classes[NJ_ACT_MAX] = {
 #define ACT(name, program, classes) [NJ_ACT_##name] = (classes),
 	NJ_ACTS(ACT)
 #undef ACT
@@ -130,7 +128,7 @@ void policy_calls(uint64_t classes, struct nj_settings *settings)
 	uint8_t acts[NJ_CALLS_MAX] = {0}, compat[NJ_CALLS_MAX] = {0};
 
 #define WANT(name, x86_64, i386, arm64, arm, act)                                                  \
-	if (act_classes[NJ_ACT_##act] & classes) {                                                 \
+	if (policy_act_classes[NJ_ACT_##act] & classes) {                                                 \
 		want_number(acts, NJ_NATIVE(x86_64, arm64), NJ_ACT_##act);                         \
 		want_number(compat, NJ_COMPAT(i386, arm), NJ_ACT_##act);                           \
 	}

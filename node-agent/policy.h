@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bpf/abi.h"
+#include "bpf/calls.h"
 #include "node-agent/uplink_policy.h"
 
 #define POLICY_ALL   ((1ULL << NJ_CLASS_MAX) - 1)
@@ -23,6 +24,9 @@ int policy_asked(const struct capture_options *asked, bool alone, struct uplink_
 
 /* Classes that are wanted of anybody, the fixed ones included. */
 uint64_t policy_classes(const struct uplink_policy *policy);
+
+/* By enum nj_act_number: the classes that want the act. */
+extern const uint64_t policy_act_classes[NJ_ACT_MAX];
 
 /* Fills in which system calls are looked at for these classes. A number that is set to another act while
  * programs run is never read half written: it is one byte. */

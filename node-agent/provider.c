@@ -13,6 +13,7 @@
 
 #include "bpf/calls.h"
 #include "node-agent/hook.h"
+#include "node-agent/policy.h"
 
 #ifdef __aarch64__
 #define NATIVE_PREFIX "__arm64_sys_"
@@ -38,15 +39,6 @@ static const struct {
 	[PROVIDER_PER_CALL] = {"per_call", "tracepoint_exit", "tp/syscalls/sys_exit_*",
 			       "32-bit calls are not seen"},
 	[PROVIDER_FUNCTION] = {"function", "function_exit", "fexit/" NATIVE_PREFIX "*", ""},
-};
-
-static const struct {
-	uint32_t program; /* enum nj_program */
-	uint64_t classes;
-} acts[NJ_ACT_MAX] = {
-#define ACT(name, program, classes) [NJ_ACT_##name] = {NJ_PROGRAM_##program, (classes)},
-	NJ_ACTS(ACT)
-#undef ACT
 };
 
 enum side { NATIVE, COMPAT, SIDES };
@@ -122,8 +114,9 @@ struct function {
 	uint32_t id, type;
 };
 
-/* Functions of one type: a tail call leads only to programs behind the same. The types of two functions of
- * calls differ where the kernel names their argument differently. */
+/* Functions of one type: a tail call leads only to programs behind the same. Calls that a kernel may be built without
+ * have a stub of the same name (kernel/sys_ni.c) whose argument is called otherwise: some kernels list both, some the
+ * stub's type alone. */
 struct group {
 	uint32_t type;
 	int programs; /* map of the families, by enum nj_program */
@@ -277,31 +270,37 @@ static const char *behind(const char *prefix, const char *name)
 	return strncmp(name, prefix, len) == 0 ? name + len : NULL;
 }
 
-static void note(struct function *function, const char *prefix, const char *name, uint32_t id, uint32_t type)
+/* A 32-bit call's own function counts before one that it has in common with others, and a function of SAMPLE's type,
+ * which is the call itself, before one that may be its stub. */
+static bool counts_before(const struct provider *p, const char *prefix, const struct function *known)
 {
-	if (!behind(prefix, name) || strcmp(behind(prefix, name), function->name) != 0)
+	if (strcmp(prefix, known->prefix) != 0)
+		return strcmp(prefix, COMPAT_PREFIX) == 0;
+	return known->type != p->groups[0].type;
+}
+
+static void note(const struct provider *p, struct function *function, const char *prefix, const char *name, uint32_t id,
+		 uint32_t type)
+{
+	const char *own = behind(prefix, name);
+
+	if (!own || strcmp(own, function->name) != 0)
+		return;
+	if (function->id && !counts_before(p, prefix, function))
 		return;
 	function->prefix = prefix;
 	function->id = id;
 	function->type = type;
 }
 
-/* A 32-bit call's own function counts before one that it has in common with others. */
 static void note_function(struct provider *p, const char *name, uint32_t id, uint32_t type)
 {
 	if (!behind(NATIVE_PREFIX, name) && !behind(COMPAT_PREFIX, name) && !behind(OTHER_PREFIX, name))
 		return;
 	for (size_t i = 0; i < CALLS; i++) {
-		struct function *native = &p->functions[i][NATIVE], *compat = &p->functions[i][COMPAT];
-
-		note(native, NATIVE_PREFIX, name, id, type);
-		note(compat, COMPAT_PREFIX, name, id, type);
-		if (!compat->id)
-			note(compat, OTHER_PREFIX, name, id, type);
-	}
-	if (strcmp(name, SAMPLE) == 0) {
-		p->groups[0].type = type;
-		p->group_count = 1;
+		note(p, &p->functions[i][NATIVE], NATIVE_PREFIX, name, id, type);
+		note(p, &p->functions[i][COMPAT], COMPAT_PREFIX, name, id, type);
+		note(p, &p->functions[i][COMPAT], OTHER_PREFIX, name, id, type);
 	}
 }
 
@@ -314,15 +313,20 @@ static void leave_out_shared(struct provider *p)
 				p->functions[i][COMPAT].id = 0;
 }
 
-/* One pass over the kernel's types. */
+/* One pass over the kernel's types, once it is known what SAMPLE's is. */
 static int find_functions(struct provider *p)
 {
 	struct btf *types = btf__load_vmlinux_btf();
-	uint32_t count = types ? btf__type_cnt(types) : 0;
+	int sample = types ? btf__find_by_name_kind(types, SAMPLE, BTF_KIND_FUNC) : -ENOENT;
+	uint32_t count = sample > 0 ? btf__type_cnt(types) : 0;
 
 	for (size_t i = 0; i < CALLS; i++)
 		for (enum side side = NATIVE; side < SIDES; side++)
 			p->functions[i][side].name = function_of(i, side);
+	if (sample > 0)
+		p->groups[p->group_count++] =
+			(struct group){btf__type_by_id(types, (uint32_t)sample)->type,
+				       bpf_object__find_map_fd_by_name(p->obj, FAMILIES)};
 	for (uint32_t id = 1; id < count; id++) {
 		const struct btf_type *type = btf__type_by_id(types, id);
 
@@ -331,7 +335,6 @@ static int find_functions(struct provider *p)
 	}
 	btf__free(types);
 	leave_out_shared(p);
-	p->groups[0].programs = bpf_object__find_map_fd_by_name(p->obj, FAMILIES);
 	return p->group_count ? 0 : -ENOENT;
 }
 
@@ -472,7 +475,7 @@ int provider_want(struct provider *p, uint64_t classes)
 	p->failed = failed < 0 ? UINT64_MAX : 0;
 	for (size_t i = 0; i < CALLS; i++)
 		for (enum side side = NATIVE; side < SIDES; side++) {
-			uint64_t of_call = acts[calls[i].act].classes;
+			uint64_t of_call = policy_act_classes[calls[i].act];
 			int r = want_call(p, i, side, calls[i].has[side] && of_call & classes);
 
 			p->failed |= r < 0 ? of_call : 0;

@@ -48,14 +48,14 @@ static const struct seen *found(const struct seen *s)
 	return s;
 }
 
-static void start_with(struct live *l, struct capture_config config, uint64_t classes)
+static void start_with(struct live *l, struct capture_config config, const char *const *open_names, uint64_t classes)
 {
 	static const char *const names[] = {"nj-wanted", NULL};
 	static const char *const env[] = {"NJ_CHOSEN", NULL};
 	struct err e = {0};
 	int r;
 
-	policy_default(config.open_names ? config.open_names : names, &l->policies[0]);
+	policy_default(open_names ? open_names : names, &l->policies[0]);
 	l->policies[0].classes = (uint32_t)classes;
 	l->policies[0].each = (uint32_t)POLICY_ALL;
 	l->policy = 0;
@@ -83,18 +83,18 @@ static void start_with(struct live *l, struct capture_config config, uint64_t cl
 
 static void start(struct live *l, struct capture_config config)
 {
-	start_with(l, config, POLICY_ALL);
+	start_with(l, config, NULL, POLICY_ALL);
 }
 
 void live_start_provider(struct live *l, const char *provider, uint64_t classes)
 {
 	start_with(l, (struct capture_config){.provider = provider, .cpu_period_ns = 200 * NS_PER_MS, .cpu_percent = 10,
-					      .cpu_host = true}, classes);
+					      .cpu_host = true}, NULL, classes);
 }
 
 void live_start(struct live *l, const char *const *open_names, uint64_t ring_bytes)
 {
-	start(l, (struct capture_config){.open_names = open_names, .ring_bytes = ring_bytes});
+	start_with(l, (struct capture_config){.ring_bytes = ring_bytes}, open_names, POLICY_ALL);
 }
 
 void live_start_refusing(struct live *l, const char *program)
@@ -325,6 +325,21 @@ const struct seen *live_find(const struct live *l, enum event_kind kind, pid_t p
 		return found(s);
 	}
 	return NULL;
+}
+
+pid_t live_victim(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	return pid;
+}
+
+int live_end_victim(pid_t pid)
+{
+	return kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid;
 }
 
 const struct seen *live_expect(const struct live *l, enum event_kind kind, pid_t pid, size_t *from)

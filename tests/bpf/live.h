@@ -90,6 +90,9 @@ struct actor {
 };
 struct actor live_actor(struct live *l, live_act act, void *arg);
 void live_go(struct actor *a);
+/* For an actor: a child that does nothing, as the target of others' acts. */
+pid_t live_victim(void);
+int live_end_victim(pid_t pid); /* 0: it was there until now */
 /* Handles what waits. */
 void live_pump(struct live *l, int timeout_ms);
 /* Waits for the actor's exit event and reaps it. Returns its exit status. */

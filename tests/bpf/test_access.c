@@ -12,22 +12,6 @@
 static struct live live;
 static char secret[] = "in the victim's memory";
 
-static pid_t start_victim(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		for (;;)
-			(void)pause();
-	return pid;
-}
-
-static int end(pid_t pid)
-{
-	(void)kill(pid, SIGKILL);
-	return waitpid(pid, NULL, 0) != pid;
-}
-
 static uint64_t child_of(pid_t pid)
 {
 	const struct seen *fork = live_expect(&live, EVENT_KIND_FORK, pid, NULL);
@@ -37,7 +21,7 @@ static uint64_t child_of(pid_t pid)
 
 static int attach(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 
 	(void)arg;
 	if (ptrace(PTRACE_ATTACH, victim, NULL, NULL) < 0 || waitpid(victim, NULL, 0) != victim)
@@ -49,7 +33,7 @@ static int attach(void *arg)
 		return 2;
 	if (ptrace(PTRACE_DETACH, victim, NULL, NULL) < 0)
 		return 3;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void an_attach_and_a_change_are_told_what_only_looks_is_not(void **state)
@@ -104,7 +88,7 @@ static void a_refused_attach_is_told(void **state)
 
 static int read_and_write_memory(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 	char copy[sizeof(secret)];
 	struct iovec here = {copy, sizeof(copy)}, there = {secret, sizeof(secret)};
 
@@ -117,7 +101,7 @@ static int read_and_write_memory(void *arg)
 		return 2;
 	if (process_vm_readv(0x3ffffff, &here, 1, &there, 1, 0) >= 0 || errno != ESRCH)
 		return 3;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void memory_of_others_is_told_with_how_much(void **state)
@@ -148,14 +132,14 @@ static int fetch_descriptors(void *arg)
 	(void)arg;
 	if (pipe(ends) < 0)
 		return 1;
-	victim = start_victim();
+	victim = live_victim();
 	pidfd = (int)syscall(SYS_pidfd_open, victim, 0);
 	stolen = (int)syscall(SYS_pidfd_getfd, pidfd, ends[0], 0);
 	if (pidfd < 0 || stolen < 0)
 		return 2;
 	if (syscall(SYS_pidfd_getfd, pidfd, 999, 0) >= 0 || errno != EBADF)
 		return 3;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void a_fetched_descriptor_is_told_with_its_owner_and_what_it_is(void **state)

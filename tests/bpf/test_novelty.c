@@ -383,24 +383,9 @@ static void memory_that_is_made_executable_again_and_again_is_counted(void **sta
 	assert_int_equal(t.repeated, ROUNDS - 1);
 }
 
-static pid_t start_victim(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		for (;;)
-			(void)pause();
-	return pid;
-}
-
-static int end_victim(pid_t pid)
-{
-	return kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid;
-}
-
 static int trace_again_and_again(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 	long word;
 
 	(void)arg;
@@ -414,7 +399,7 @@ static int trace_again_and_again(void *arg)
 	for (int i = 0; i < 3; i++)
 		if (ptrace(PTRACE_ATTACH, victim, NULL, NULL) == 0)
 			return 3;
-	return end_victim(victim);
+	return live_end_victim(victim);
 }
 
 static void changes_to_a_traced_process_are_counted_refused_attaches_are_not(void **state)
@@ -436,14 +421,14 @@ static void changes_to_a_traced_process_are_counted_refused_attaches_are_not(voi
 
 static int signal_again_and_again(void *arg)
 {
-	pid_t first = start_victim(), second = start_victim();
+	pid_t first = live_victim(), second = live_victim();
 
 	(void)arg;
 	stay_here();
 	for (int i = 0; i < ROUNDS; i++)
 		if (kill(first, SIGURG) < 0 || kill(second, SIGURG) < 0 || kill(first, SIGWINCH) < 0)
 			return 1;
-	if (end_victim(first) || end_victim(second))
+	if (live_end_victim(first) || live_end_victim(second))
 		return 2;
 	for (int i = 0; i < 3; i++)
 		if (kill(first, SIGURG) == 0)
@@ -479,12 +464,12 @@ static pid_t start_victim_as(pid_t number)
 
 static int signal_successors(void *arg)
 {
-	pid_t number = start_victim();
+	pid_t number = live_victim();
 
 	(void)arg;
 	stay_here();
 	for (int i = 0; i < 3; i++) {
-		if (kill(number, SIGURG) < 0 || kill(number, SIGURG) < 0 || end_victim(number))
+		if (kill(number, SIGURG) < 0 || kill(number, SIGURG) < 0 || live_end_victim(number))
 			return 1;
 		if (i < 2 && start_victim_as(number) != number)
 			return NUMBER_TAKEN;

@@ -21,25 +21,9 @@ static size_t signals_of(pid_t pid)
 	return count;
 }
 
-static pid_t start_victim(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		for (;;)
-			(void)pause();
-	return pid;
-}
-
-static int end(pid_t pid)
-{
-	(void)kill(pid, SIGKILL);
-	return waitpid(pid, NULL, 0) != pid;
-}
-
 static int stop_by_every_call(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 	siginfo_t info = {.si_code = SI_QUEUE, .si_pid = getpid()};
 	int fd = (int)syscall(SYS_pidfd_open, victim, 0);
 
@@ -52,7 +36,7 @@ static int stop_by_every_call(void *arg)
 		return 2;
 	if (fd < 0 || syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0) < 0)
 		return 3;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void every_call_tells_whom_it_was_sent_to(void **state)
@@ -80,13 +64,13 @@ static void every_call_tells_whom_it_was_sent_to(void **state)
 
 static int signal_oneself_and_ask(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 
 	(void)arg;
 	(void)signal(SIGUSR1, SIG_IGN);
 	if (raise(SIGUSR1) < 0 || kill(getpid(), SIGUSR1) < 0 || kill(victim, 0) < 0)
 		return 1;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void signals_to_oneself_and_questions_are_not_told(void **state)
@@ -133,7 +117,7 @@ static int signal_by_inner_number(void *arg)
 		return 1;
 	first = fork();
 	if (first == 0) {
-		pid_t victim = start_victim();
+		pid_t victim = live_victim();
 
 		_exit(victim != 2 || kill(2, SIGTERM) < 0 || waitpid(victim, NULL, 0) != victim);
 	}
@@ -160,12 +144,12 @@ static void a_number_means_what_it_means_to_its_user(void **state)
 #ifdef __x86_64__
 static int signal_by_32_bit_call(void *arg)
 {
-	pid_t victim = start_victim();
+	pid_t victim = live_victim();
 
 	(void)arg;
 	if (compat_call(37, (uint32_t)victim, SIGCONT, 0) < 0)
 		return 1;
-	return end(victim);
+	return live_end_victim(victim);
 }
 
 static void a_32_bit_call_is_marked(void **state)
