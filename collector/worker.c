@@ -50,7 +50,7 @@ struct workers {
 	struct thread *first, *second;
 	struct table *decoders[STAGE1_SHARDS]; /* decoder_key → struct wire_decoder *; by shard */
 
-	struct metric *batches, *events, *heartbeats, *no_memory;
+	struct metric *batches, *events, *suppressed, *heartbeats, *no_memory;
 	struct metric *undecodable, *stale; /* batches lost */
 	struct metric *losses[LOSS_REASON_MAX][CLASSES];
 
@@ -149,7 +149,8 @@ static void decoder_gone(void *ctx, const void *key, void *record)
 	wire_decoder_free(*(struct wire_decoder **)record);
 }
 
-static struct wire_decoder *find_decoder(struct workers *w, uint32_t shard, const struct intake_item *item)
+static struct wire_decoder *find_decoder(struct workers *w, uint32_t shard,
+					 const struct intake_item *item)
 {
 	struct decoder_key key = {0};
 	struct wire_decoder **slot;
@@ -172,8 +173,12 @@ static size_t class_of(const char *name)
 
 static void count(struct workers *w, struct node *node, const struct wire_batch *batch)
 {
+	uint64_t suppressed = 0;
 	uint32_t i;
 
+	for (i = 0; i < batch->event_count; i++)
+		suppressed += batch->events[i].repeats;
+	metric_add(w->suppressed, suppressed);
 	metric_add(w->batches, 1);
 	metric_add(w->events, batch->event_count);
 	atomic_fetch_add_explicit(&node->events, batch->event_count, memory_order_relaxed);
@@ -181,11 +186,11 @@ static void count(struct workers *w, struct node *node, const struct wire_batch 
 		const struct loss *loss = &batch->losses[i];
 
 		metric_add(w->losses[loss->reason < LOSS_REASON_MAX ? loss->reason : 0]
-				      [class_of(loss->class)],
+				    [class_of(loss->class)],
 			   loss->count);
 		atomic_fetch_add_explicit(&node->events_lost, loss->count, memory_order_relaxed);
-		log_limited(LOG_LEVEL_WARNING, "node '%s' has lost %llu events of class %s", node->name,
-			    (unsigned long long)loss->count, loss->class);
+		log_limited(LOG_LEVEL_WARNING, "node '%s' has lost %llu events of class %s",
+			    node->name, (unsigned long long)loss->count, loss->class);
 	}
 }
 
@@ -222,7 +227,7 @@ static void control(struct workers *w, const struct intake_item *item)
 	else if (w->config.recorder)
 		recorder_metadata(w->config.recorder, &node, item->received_ns, message);
 	stage1_control(w->stage1, stage1_shard(node.cluster, node.node), &node, item->received_ns,
-		     message);
+		       message);
 }
 
 /* A batch that cannot be decoded is lost, whatever the reason, and its epoch with it: counted, and
@@ -233,8 +238,9 @@ static void work(struct thread *t, const struct intake_item *item)
 	uint32_t shard = stage1_shard(item->node->cluster, item->node->name);
 	struct wire_decoder *decoder = find_decoder(w, shard, item);
 	struct wire_batch batch;
-	int r = decoder ? wire_decode_batch(decoder, bytes_of(item->message, item->len), t->arena, &batch) :
-			  -ENOMEM;
+	int r = decoder ? wire_decode_batch(decoder, bytes_of(item->message, item->len), t->arena,
+					    &batch)
+			: -ENOMEM;
 
 	if (r == 0) {
 		feed(w, shard, item, &batch);
@@ -290,20 +296,25 @@ void workers_submit(void *ctx, struct intake_item *item)
 		intake_item_free(item);
 }
 
-/* ---- building ---------------------------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------------------------------
+ */
 
 static void register_counters(struct workers *w)
 {
 	static const char *const reasons[LOSS_REASON_MAX] = {"unknown", "ring",	 "missed",
 							     "decode",	"queue", "table"};
 	static const char lost[] = "nightjar_batches_lost_total";
-	static const char lost_help[] = "Batches that reached a worker and gave nothing, by reason.";
+	static const char lost_help[] =
+		"Batches that reached a worker and gave nothing, by reason.";
 	struct metrics *m = w->config.metrics;
 	char labels[64];
 	size_t i, j;
 
 	w->batches = metrics_counter(m, "nightjar_batches_total", NULL, "Batches worked on.");
 	w->events = metrics_counter(m, "nightjar_events_total", NULL, "Events worked on.");
+	w->suppressed = metrics_counter(
+		m, "nightjar_events_suppressed_total", NULL,
+		"Acts that the kernel summed up, by the repeats that stand for them.");
 	w->heartbeats = metrics_counter(m, "nightjar_worker_heartbeats_total", NULL,
 					"Heartbeats that moved a node's time.");
 	w->undecodable = metrics_counter(m, lost, "reason=\"undecodable\"", lost_help);
@@ -343,7 +354,8 @@ static void on_alert(void *ctx, struct alert *alert)
 	w->config.alert(w->config.ctx, alert);
 }
 
-static void on_unnamed(void *ctx, const struct node_ref *node, const struct container_def *container)
+static void on_unnamed(void *ctx, const struct node_ref *node,
+		       const struct container_def *container)
 {
 	struct workers *w = (struct workers *)ctx;
 

@@ -107,24 +107,33 @@ static void measure_load(const struct dev *dev, pid_t agent)
 		    "reported by the agent as lost under load");
 }
 
-/* A product of its own, measured once it has listed everybody and given back what that took. */
-static void measure_rss(const char *figure, unsigned int settle_s, const char *note)
+/* nightjar dev, with the pid of its agent. Never fails: the driver ends instead. */
+static struct dev *start_product(unsigned int duration_s, pid_t *ret_agent)
 {
-	const struct dev_options options = {.duration_s = 120};
-	_cleanup_(dev_freep) struct dev *dev = NULL;
+	const struct dev_options options = {.duration_s = duration_s};
+	struct dev *dev;
 	struct err e = {0};
-	pid_t agent;
 
 	if (dev_start(&options, &dev, &e) < 0)
 		bench_die("%s", e.text);
-	agent = dev_child(dev, "nightjar-agent");
-	if (agent < 0)
+	*ret_agent = dev_child(dev, "nightjar-agent");
+	if (*ret_agent < 0)
 		bench_die("no process nightjar-agent below nightjar dev");
+	return dev;
+}
+
+/* A product of its own, measured once it has listed everybody and given back what that took. */
+static void measure_rss(const char *figure, unsigned int settle_s, const char *note)
+{
+	pid_t agent;
+	_cleanup_(dev_freep) struct dev *dev = start_product(120, &agent);
+
 	pass(settle_s);
 	bench_print("agent", figure, proc_kb(agent, "status", "VmRSS"), "kB", 1, note);
 }
 
-/* Rings and tables by CPU are laid out for 64 of them; the kernel has those of the machine still. */
+/* Rings and tables by CPU are laid out for 64 of them; the kernel has those of the machine still.
+ */
 static void measure_sizes(void)
 {
 	pid_t crowd;
@@ -132,7 +141,8 @@ static void measure_sizes(void)
 	(void)setenv(CPUS_VARIABLE, "64", 1);
 	measure_rss("rss_kb_64cpu", SETTLE_S + TRIM_S, "laid out for 64 CPUs");
 	crowd = crowd_start(PODS, PER_POD);
-	measure_rss("rss_kb_5000_64cpu", CROWD_S, "5 000 processes in 250 pods, laid out for 64 CPUs");
+	measure_rss("rss_kb_5000_64cpu", CROWD_S,
+		    "5 000 processes in 250 pods, laid out for 64 CPUs");
 	(void)unsetenv(CPUS_VARIABLE);
 	measure_rss("rss_kb_5000", CROWD_S, "5 000 processes in 250 pods, nobody to name them");
 	bench_stop(crowd);
@@ -141,16 +151,9 @@ static void measure_sizes(void)
 int main(int argc, char **argv)
 {
 	unsigned int idle_s = argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : IDLE_S_DEFAULT;
-	const struct dev_options options = {.duration_s = 300};
-	_cleanup_(dev_freep) struct dev *dev = NULL;
-	struct err e = {0};
 	pid_t agent;
+	_cleanup_(dev_freep) struct dev *dev = start_product(300, &agent);
 
-	if (dev_start(&options, &dev, &e) < 0)
-		bench_die("%s", e.text);
-	agent = dev_child(dev, "nightjar-agent");
-	if (agent < 0)
-		bench_die("no process nightjar-agent below nightjar dev");
 	pass(SETTLE_S);
 	measure_idle(agent, idle_s);
 	measure_load(dev, agent);

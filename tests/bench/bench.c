@@ -17,6 +17,16 @@
 
 #include "common/clock.h"
 
+const struct container_def bench_host = {.container_id = "",
+					 .pod_uid = "",
+					 .name = "",
+					 .image = "",
+					 .pod = "",
+					 .namespace = "",
+					 .cgroup = "/system.slice/app.service",
+					 .image_id = "",
+					 .workload = "app.service"};
+
 void bench_print(const char *bench, const char *figure, double value, const char *unit, size_t n,
 		 const char *note)
 {

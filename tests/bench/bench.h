@@ -7,12 +7,17 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/event.h"
 #include "common/tls.h"
 
 /* The collector's counters: events taken in from agents, and what agents reported as lost. */
 #define BENCH_METRIC_EVENTS	"nightjar_events_total"
 #define BENCH_METRIC_LOST	"nightjar_agent_events_lost_total"
 #define BENCH_METRIC_SUPPRESSED "nightjar_events_suppressed_total"
+#define BENCH_METRIC_HEARTBEATS "nightjar_heartbeats_total"
+
+/* Where made-up processes run: a service of a plain host. */
+extern const struct container_def bench_host;
 
 /* {"bench":…,"figure":…,"value":…,"unit":…,"n":…,"note":…}, flushed. */
 void bench_print(const char *bench, const char *figure, double value, const char *unit, size_t n,

@@ -30,16 +30,6 @@ struct feed {
 	uint64_t alerts;
 };
 
-static const struct container_def host = {.container_id = "",
-					  .pod_uid = "",
-					  .name = "",
-					  .image = "",
-					  .pod = "",
-					  .namespace = "",
-					  .cgroup = "/system.slice/web.service",
-					  .image_id = "",
-					  .workload = "web.service"};
-
 static void on_alert(void *ctx, struct alert *alert)
 {
 	struct feed *f = ctx;
@@ -141,7 +131,7 @@ static void begin(struct feed *f, struct metrics *metrics)
 					.comm = "make",
 					.exe_raw = "",
 					.session = 1,
-					.container = &host};
+					.container = &bench_host};
 	f->tcp = (struct endpoint){.kind = ENDPOINT_KIND_TCP,
 				   .mode = 3,
 				   .state = 1,

@@ -1,5 +1,5 @@
-/* One leader in a session of its own goes from cgroup to cgroup and starts what is to sleep there; see
- * crowd.h. Sizes: a sleeping program takes 200 KiB of the machine, 5 000 of them a GiB. */
+/* One leader in a session of its own goes from cgroup to cgroup and starts what is to sleep there;
+ * see crowd.h. Sizes: a sleeping program takes 200 KiB of the machine, 5 000 of them a GiB. */
 #include "tests/bench/crowd.h"
 
 #include <libgen.h>
@@ -16,8 +16,8 @@
 
 static const char *root(void)
 {
-	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup/unified" :
-									  "/sys/fs/cgroup";
+	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup/unified"
+									: "/sys/fs/cgroup";
 }
 
 /* The folders of a pod and its container, the path of which comes back. */
@@ -30,7 +30,8 @@ static void pod_path(unsigned int pod, bool make, char ret_path[256])
 	len += snprintf(ret_path + len, 256 - (size_t)len, "/kubepods");
 	if (make)
 		(void)mkdir(ret_path, 0755);
-	len += snprintf(ret_path + len, 256 - (size_t)len, "/pod%08x-3f0a-4d2b-9c57-0d6f0d4c2a11", pod);
+	len += snprintf(ret_path + len, 256 - (size_t)len, "/pod%08x-3f0a-4d2b-9c57-0d6f0d4c2a11",
+			pod);
 	if (make)
 		(void)mkdir(ret_path, 0755);
 	(void)snprintf(ret_path + len, 256 - (size_t)len, "/%064x", pod + 0xb000);
@@ -133,7 +134,8 @@ pid_t crowd_start(unsigned int pods, unsigned int each)
 	(void)close(ready[1]);
 	if (pid < 0 || read(ready[0], &byte, 1) != 1) {
 		bench_stop(pid);
-		bench_die("cannot start %u processes in %u cgroups of %s", pods * each, pods, root());
+		bench_die("cannot start %u processes in %u cgroups of %s", pods * each, pods,
+			  root());
 	}
 	(void)close(ready[0]);
 	return pid;

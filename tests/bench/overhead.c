@@ -35,7 +35,7 @@
 #define OUTPUT_BYTES   4096
 #define COPIES_MAX     2
 #define RUNS_LEAST     400 /* of a program that a load is charged with */
-#define READY_MS       20000
+#define READY_NS       (20 * NS_PER_SEC)
 #define NICENESS       10 /* of the sink */
 #define FALCO_CLASSES  "file,descriptor,socket,privilege,namespace,change,message,access,kernel"
 
@@ -242,13 +242,6 @@ static struct sample run_row(const struct overhead *o, const struct load_row *ro
 
 /* ---- what is measured ---- */
 
-/* Nothing tells when another process has written to shared memory; and rates need time to pass. */
-static void pass_ms(long ms)
-{
-	(void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
-			NULL);
-}
-
 static void start_agent(const struct overhead *o, struct subject *s)
 {
 	char address[32], ca[96], cert[96], key[96];
@@ -271,11 +264,8 @@ static void start_agent(const struct overhead *o, struct subject *s)
 	snprintf(cert, sizeof(cert), "%s/agent.pem", o->dir);
 	snprintf(key, sizeof(key), "%s/agent-key.pem", o->dir);
 	s->agent = bench_spawn(argv, &s->agent_out);
-	for (int waited = 0; s->sink.counts->batches == 0; waited += 10) {
-		if (waited > READY_MS)
-			bench_die("nightjar-agent sends nothing");
-		pass_ms(10);
-	}
+	if (!AWAIT(s->sink.counts->batches > 0, READY_NS))
+		bench_die("nightjar-agent sends nothing");
 }
 
 static void subject_start(const struct overhead *o, struct subject *ret_subject)
@@ -309,10 +299,20 @@ static double metric(const struct dev *dev, const char *name)
 	return (double)value;
 }
 
-/* Losses and repeats are told twice a second. */
+static double heartbeats(const struct subject *s)
+{
+	return s->dev ? metric(s->dev, BENCH_METRIC_HEARTBEATS)
+		      : (double)s->sink.counts->heartbeats;
+}
+
+/* Losses and repeats are told as often as heartbeats come: between two of them everything has
+ * arrived. */
 static void subject_read(const struct subject *s, struct counts *ret_counts)
 {
-	pass_ms(600);
+	double before = heartbeats(s);
+
+	if (!AWAIT(heartbeats(s) >= before + 2, READY_NS))
+		bench_die("nightjar-agent has fallen silent");
 	if (s->dev)
 		*ret_counts = (struct counts){{metric(s->dev, BENCH_METRIC_EVENTS),
 					       metric(s->dev, BENCH_METRIC_SUPPRESSED),

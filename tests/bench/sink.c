@@ -69,18 +69,21 @@ static void count(struct sink_counts *c, const struct wire_batch *batch)
 
 static void session_message(void *ctx, struct listen_call *call, void *state, struct bytes message)
 {
+	struct sink_counts *counts = ctx;
 	struct session *s = state;
 	struct wire_batch batch;
 	int r;
 
 	arena_reset(s->arena);
 	r = wire_decode_batch(s->decoder, message, s->arena, &batch);
-	if (r == -ENOMSG && s->greeted)
-		return; /* a heartbeat */
+	if (r == -ENOMSG && s->greeted) {
+		counts->heartbeats++;
+		return;
+	}
 	if (r < 0 && r != -ENOMSG)
 		bench_die("the sink cannot decode a batch: %s", strerror(-r));
 	if (r == 0)
-		count(ctx, &batch);
+		count(counts, &batch);
 	s->greeted = true;
 	acknowledge(call, r == 0 ? batch.head.seq : 0);
 }

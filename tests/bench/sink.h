@@ -10,6 +10,7 @@
 /* Since it began, told by agents. Written by the sink while others read. */
 struct sink_counts {
 	volatile uint64_t batches;
+	volatile uint64_t heartbeats; /* all that happened before one was sent before it */
 	volatile uint64_t events;
 	volatile uint64_t suppressed; /* that repeats stand for */
 	volatile uint64_t lost;

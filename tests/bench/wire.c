@@ -44,16 +44,6 @@ struct client {
 	uint64_t acked;
 };
 
-static const struct container_def host = {.container_id = "",
-					  .pod_uid = "",
-					  .name = "",
-					  .image = "",
-					  .pod = "",
-					  .namespace = "",
-					  .cgroup = "/system.slice/app.service",
-					  .image_id = "",
-					  .workload = "app.service"};
-
 static void make_things(struct client *c)
 {
 	static const struct bytes args[] = {{(const uint8_t *)"/usr/bin/app", 12},
@@ -71,7 +61,7 @@ static void make_things(struct client *c)
 						       .cwd = "/srv",
 						       .comm = "app",
 						       .exe_raw = "/usr/bin/app",
-						       .container = &host};
+						       .container = &bench_host};
 	for (unsigned int i = 0; i < PATHS; i++)
 		snprintf(c->paths[i], sizeof(c->paths[i]), "/srv/app/data/part-%u/table.db", i);
 }

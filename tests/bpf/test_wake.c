@@ -12,7 +12,6 @@
 
 #include "common/clock.h"
 
-
 #define REST_NS (50 * NS_PER_MS)
 
 static struct live live;
